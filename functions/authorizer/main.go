@@ -1,0 +1,37 @@
+// Command authorizer answers a gateway in front of somebody else's backend: may this request pass?
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"keyless/shared/auth"
+	"keyless/shared/authorizer"
+	"keyless/shared/config"
+	"keyless/shared/jwks"
+	"keyless/shared/platform"
+	"keyless/shared/process"
+	"keyless/shared/quota"
+)
+
+func main() { process.Main(open) }
+
+func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, platform.EventHandler, error) {
+	defaults := config.Function()
+	defaults.Required = append(defaults.Required, "KEYLESS_PUBLIC_URL")
+	p, err := process.Open(lookup, defaults)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	keys := jwks.New(jwks.Options{
+		Shared:       jwks.NewRedis(p.Redis, p.Config.Cell),
+		AllowPrivate: p.Config.AllowPrivateURLs, AllowLoopback: p.Config.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
+	})
+	a := authorizer.New(authorizer.Options{
+		Reader:  p.Reader,
+		Gate:    auth.New(keys, p.Config.PublicURL, time.Now),
+		Quota:   quota.NewRedis(p.Redis, p.Config.Cell, time.Now),
+		Proxies: p.Config.TrustedProxies, Now: time.Now, Log: p.Log,
+	})
+	return p, a, a.Event, nil
+}

@@ -1,0 +1,36 @@
+// Command proxy is the data path: it decides, admits, injects the provider's key and streams the answer.
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"keyless/shared/auth"
+	"keyless/shared/config"
+	"keyless/shared/jwks"
+	"keyless/shared/platform"
+	"keyless/shared/process"
+	"keyless/shared/proxy"
+	"keyless/shared/quota"
+)
+
+func main() { process.Main(open) }
+
+func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, platform.EventHandler, error) {
+	defaults := config.Function()
+	defaults.Required = append(defaults.Required, "KEYLESS_PUBLIC_URL")
+	p, err := process.Open(lookup, defaults)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	keys := jwks.New(jwks.Options{
+		Shared:       jwks.NewRedis(p.Redis, p.Config.Cell),
+		AllowPrivate: p.Config.AllowPrivateURLs, AllowLoopback: p.Config.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
+	})
+	return p, proxy.New(proxy.Options{
+		Reader: p.Reader,
+		Gate:   auth.New(keys, p.Config.PublicURL, time.Now),
+		Quota:  quota.NewRedis(p.Redis, p.Config.Cell, time.Now),
+		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup),
+	}), nil, nil
+}

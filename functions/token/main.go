@@ -1,0 +1,33 @@
+// Command token is the token endpoint (RFC 6749 §3.2): the one place where access tokens are minted.
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"keyless/shared/config"
+	"keyless/shared/keyring"
+	"keyless/shared/platform"
+	"keyless/shared/process"
+	"keyless/shared/token"
+)
+
+func main() { process.Main(open) }
+
+func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, platform.EventHandler, error) {
+	defaults := config.Function()
+	defaults.Required = append(defaults.Required, "KEYLESS_PUBLIC_URL")
+	p, err := process.Open(lookup, defaults)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	signing, err := p.SigningKeys()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return p, token.New(token.Options{
+		Reader:    p.Reader,
+		Signer:    keyring.New(keyring.NewRedis(p.Redis, p.Config.Cell), signing),
+		PublicURL: p.Config.PublicURL, TokenURL: p.Config.TokenURL, Now: time.Now, Log: p.Log,
+	}), nil, nil
+}

@@ -1,0 +1,49 @@
+package auth
+
+import "keyless/shared/registry"
+
+// Decision is the gate's answer. Refused, it carries the Reason; allowed, who calls and what the upstream shall be told of it.
+type Decision struct {
+	Allowed  bool
+	Reason   Reason // "" when allowed
+	API      *registry.API
+	Method   string             // by which the caller proved itself, or tried to
+	Place    registry.Place     // where the credential stood
+	Sent     bool               // a credential was sent
+	Consumer *registry.Consumer // nil on an open API and where nobody was identified
+	Subject  string             // sub of a verified token
+	ClientID string             // client_id of a verified token
+	Headers  []Header           // from claims_to_headers
+	Trace    []Step
+
+	// Certain says that no knowledge of the registry could change the refusal, so that nobody need be asked.
+	Certain bool
+}
+
+// Header is a request header that the upstream gets from a verified claim; an empty Value removes it.
+type Header struct {
+	Name, Value string
+}
+
+// Step is one step of a decision and the fact that it rests on. It never holds a secret, a token or a claim's value.
+type Step struct {
+	Name string `json:"step"`
+	Fact string `json:"fact"`
+}
+
+func (d *Decision) step(name, fact string) { d.Trace = append(d.Trace, Step{name, fact}) }
+
+func (d *Decision) refuse(reason Reason) { d.Allowed, d.Reason = false, reason }
+
+// Result says how the decision stands towards old knowledge, for registry.Reader.Consult.
+func (d *Decision) Result() registry.Result {
+	if d.Allowed || d.Certain {
+		return registry.Final
+	}
+	return registry.Refused
+}
+
+// PassCredential reports whether the upstream may see the credential.
+func (d *Decision) PassCredential() bool {
+	return d.Consumer != nil && d.Consumer.JWT != nil && d.Method == registry.MethodJWT && d.Consumer.JWT.PassToken
+}

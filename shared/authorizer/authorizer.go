@@ -1,0 +1,189 @@
+// Package authorizer answers for gateways that are not ours: may this call pass, and who makes it? It exists
+// so that a user's own backends get the same gate as the proxy, with its limits, revocation and immediate
+// changes.
+//
+// A request meets it as a question about a request: a platform's authorizer event (API Gateway REST TOKEN and
+// REQUEST, HTTP API 2.0) or a forward-auth subrequest (nginx). event.go and nginx.go turn it into the
+// *http.Request that it is about, without a body; this file routes it, decides, and admits it where the API
+// has no upstreams, since then nobody else counts its calls; policy.go, reply.go and nginx.go put the ruling
+// into the asker's words.
+//
+// Nothing here outlives its question. Everything is immutable after New and safe for concurrent use.
+//
+// Sources:
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html,
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html,
+// https://nginx.org/en/docs/http/ngx_http_auth_request_module.html, RFC 6750, RFC 9457.
+package authorizer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"keyless/shared/auth"
+	"keyless/shared/config"
+	"keyless/shared/quota"
+	"keyless/shared/registry"
+)
+
+// Admitter counts a call against the limits of its domain, API and consumer. A refusal and old knowledge are
+// values; the store out of reach is an error. One round trip.
+type Admitter interface {
+	Admit(ctx context.Context, c quota.Call) (quota.Admission, error)
+}
+
+// Options are the rooms that an Authorizer stands on. All but Now and Log are required.
+type Options struct {
+	Reader  *registry.Reader
+	Gate    *auth.Gate
+	Quota   Admitter
+	Proxies config.Proxies   // the peers whose forward-auth questions are believed
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: slog.Default()
+}
+
+// Authorizer answers questions: Event those of a platform, ServeHTTP those of forward-auth.
+type Authorizer struct {
+	reader  *registry.Reader
+	gate    *auth.Gate
+	quota   Admitter
+	proxies config.Proxies
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+// New makes an Authorizer.
+func New(o Options) *Authorizer {
+	a := &Authorizer{reader: o.Reader, gate: o.Gate, quota: o.Quota, proxies: o.Proxies, now: o.Now, log: o.Log}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	return a
+}
+
+// question is a request that somebody else is about to forward.
+type question struct {
+	requestID string        // ours, never the client's: it names the call in the counters
+	request   *http.Request // without a body; nil where what was told is no request
+	all       bool          // judge every API of the domain, for a policy
+}
+
+// ruling is the answer to a question, in nobody's dialect yet.
+type ruling struct {
+	requestID string
+	decision  auth.Decision
+	refusal   refusal         // the zero refusal where the call may pass
+	admission quota.Admission // of an API without upstreams
+	judged    []judged        // where the question was about all; the API that was asked for stands first
+}
+
+// allowed reports whether the call may pass.
+func (r *ruling) allowed() bool { return r.refusal.code == "" }
+
+// rule routes, decides and admits, on knowledge that is not old. An error is a failure: nothing is known
+// about the call.
+func (a *Authorizer) rule(ctx context.Context, q question) (ruling, error) {
+	ruled := ruling{requestID: q.requestID, refusal: malformed}
+	if q.request == nil {
+		return ruled, nil
+	}
+	err := a.reader.Consult(ctx, func(v registry.View) (registry.Result, error) {
+		ruled = ruling{requestID: q.requestID}
+		return a.judge(ctx, v, q, &ruled)
+	})
+	return ruled, err
+}
+
+// judge rules on what one view knows. The admission comes last, so that a call which fails before it is not
+// counted.
+func (a *Authorizer) judge(
+	ctx context.Context, v registry.View, q question, ruled *ruling,
+) (registry.Result, error) {
+	route, err := v.Route(q.request)
+	if err != nil {
+		ruled.refusal = malformed
+		return registry.Final, nil
+	}
+	result, err := a.decide(ctx, v, q.request, route, ruled)
+	if err != nil || ruled.refusal.unproven() {
+		return result, err
+	}
+	if q.all {
+		ruled.judged = a.judgeAll(ctx, v, q.request, route, ruled)
+	}
+	if !ruled.allowed() || !route.API.AuthorizerOnly() {
+		return result, nil
+	}
+	return a.admit(ctx, v, route, ruled)
+}
+
+// decide asks the gate about the API that the request is for.
+func (a *Authorizer) decide(
+	ctx context.Context, v registry.View, r *http.Request, route registry.Route, ruled *ruling,
+) (registry.Result, error) {
+	if route.API == nil {
+		ruled.refusal = unrouted
+		return registry.Refused, nil
+	}
+	decision, err := a.gate.Decide(ctx, v, r, route.API)
+	if err != nil {
+		return registry.Final, err
+	}
+	ruled.decision = decision
+	if !decision.Allowed {
+		ruled.refusal = refused(&decision)
+		if ruled.refusal.status >= http.StatusInternalServerError {
+			return registry.Final, fmt.Errorf("reason %q has no refusal", decision.Reason)
+		}
+		return decision.Result(), nil
+	}
+	// The proxy admits the calls of an API with upstreams, and notices there what is old. Asked in front of
+	// something else, "allowed" too must not rest on old knowledge for long: the store is asked, at most once
+	// a second.
+	return registry.Refused, nil
+}
+
+// admit counts the call of an API without upstreams.
+func (a *Authorizer) admit(
+	ctx context.Context, v registry.View, route registry.Route, ruled *ruling,
+) (registry.Result, error) {
+	admission, err := a.quota.Admit(ctx, quota.Call{
+		RequestID: ruled.requestID, Revision: v.Revision,
+		Domain: route.Domain, API: route.API,
+		Consumer: ruled.decision.Consumer, Groups: groups(v, ruled.decision.Consumer),
+	})
+	if err != nil {
+		return registry.Final, err
+	}
+	ruled.admission = admission
+	switch {
+	case admission.Stale:
+		return registry.Stale, nil
+	case !admission.Admitted:
+		ruled.refusal = limited(admission.Refusal)
+		if len(ruled.judged) > 0 {
+			ruled.judged[0].allowed = false
+		}
+	}
+	return registry.Final, nil
+}
+
+// groups finds the groups of a consumer; nil without one.
+func groups(v registry.View, c *registry.Consumer) []*registry.Group {
+	if c == nil {
+		return nil
+	}
+	var found []*registry.Group
+	for _, name := range c.Groups {
+		if g := v.Groups[name]; g != nil {
+			found = append(found, g)
+		}
+	}
+	return found
+}

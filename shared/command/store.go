@@ -1,0 +1,130 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"keyless/shared/config"
+	"keyless/shared/registry/embedded"
+	"keyless/shared/seal"
+)
+
+// The files of a data folder, beside the embedded store's own.
+const (
+	masterKeyFile = "master.key"
+	serveFile     = "serve.json"
+)
+
+// running is what a serving process leaves in its data folder, so that the command line finds it. The file is 0600: the URL of the
+// embedded store holds its password.
+type running struct {
+	RedisURL  string `json:"redis_url"`
+	PublicURL string `json:"public_url"`
+	Cell      string `json:"cell"`
+}
+
+// embed starts the embedded store where no REDIS_URL is given, and completes the configuration with it. The clock of the store stops
+// with ctx; closed is called after the last request.
+func embed(ctx context.Context, c config.Config) (config.Config, func() error, error) {
+	if c.RedisURL != "" {
+		return c, func() error { return nil }, nil
+	}
+	if c.MasterKey == "" {
+		key, err := masterKey(c.Data)
+		if err != nil {
+			return c, nil, err
+		}
+		c.MasterKey = config.Secret(key)
+	}
+	if c.SigningMasterKey == "" {
+		c.SigningMasterKey = c.MasterKey
+	}
+	store, err := embedded.Start(embedded.Options{Folder: c.Data, Now: time.Now})
+	if err != nil {
+		return c, nil, err
+	}
+	go store.Run(ctx)
+	c.RedisURL = config.Secret(store.URL())
+	return c, store.Close, nil
+}
+
+// masterKey reads the folder's master key, or makes it. In memory, it lives as long as the process.
+func masterKey(folder string) (string, error) {
+	if folder == "" {
+		return seal.NewMasterKey(), nil
+	}
+	path := filepath.Join(folder, masterKeyFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(text)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the master key: %w", err)
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("make the data folder: %w", err)
+	}
+	key := seal.NewMasterKey()
+	if err := os.WriteFile(path, []byte(key+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write the master key: %w", err)
+	}
+	return key, nil
+}
+
+// announce leaves running in the data folder and returns what removes it again.
+func announce(c config.Config) (func(), error) {
+	if c.Data == "" {
+		return func() {}, nil
+	}
+	text, err := json.Marshal(running{c.RedisURL.Reveal(), c.PublicURL, c.Cell})
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(c.Data, serveFile)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return func() { _ = os.Remove(path) }, nil
+}
+
+// reach completes the configuration of a command that works on a registry: REDIS_URL as given, else the store of a process that serves
+// from the same data folder.
+func reach(c config.Config) (config.Config, error) {
+	if c.RedisURL != "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(filepath.Join(c.Data, serveFile))
+	if err != nil {
+		return c, errors.New("nothing to work on: start keyless serve, or set REDIS_URL and KEYLESS_MASTER_KEY, " +
+			"or KEYLESS_URL and KEYLESS_ADMIN_TOKEN")
+	}
+	var r running
+	if err := json.Unmarshal(text, &r); err != nil {
+		return c, fmt.Errorf("read %s: %w", serveFile, err)
+	}
+	if c.MasterKey == "" {
+		key, err := masterKey(c.Data)
+		if err != nil {
+			return c, err
+		}
+		c.MasterKey = config.Secret(key)
+	}
+	if c.SigningMasterKey == "" {
+		c.SigningMasterKey = c.MasterKey
+	}
+	c.RedisURL, c.Cell = config.Secret(r.RedisURL), r.Cell
+	if !c.PublicURLSet {
+		c.PublicURL = r.PublicURL
+	}
+	return c, nil
+}

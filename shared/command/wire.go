@@ -1,0 +1,103 @@
+package command
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"keyless/shared/admin"
+	"keyless/shared/auth"
+	"keyless/shared/authorizer"
+	"keyless/shared/discovery"
+	"keyless/shared/jwks"
+	"keyless/shared/keyring"
+	"keyless/shared/process"
+	"keyless/shared/proxy"
+	"keyless/shared/quota"
+	"keyless/shared/token"
+)
+
+// handlers are the five functions in one process. Our own endpoints win over APIs on the public URL's host only.
+type handlers struct {
+	host                                       string // of the public URL
+	token, discovery, authorizer, proxy, admin http.Handler
+}
+
+func wire(p *process.Process) (*handlers, error) {
+	signing, err := p.SigningKeys()
+	if err != nil {
+		return nil, err
+	}
+	c := p.Config
+	public, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	ring := keyring.New(keyring.NewRedis(p.Redis, c.Cell), signing)
+	counts := quota.NewRedis(p.Redis, c.Cell, time.Now)
+	gate := auth.New(jwks.New(jwks.Options{
+		Shared:       jwks.NewRedis(p.Redis, c.Cell),
+		AllowPrivate: c.AllowPrivateURLs, AllowLoopback: c.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
+	}), c.PublicURL, time.Now)
+	return &handlers{
+		host: public.Hostname(),
+		token: token.New(token.Options{
+			Reader: p.Reader, Signer: ring, PublicURL: c.PublicURL, TokenURL: c.TokenURL, Now: time.Now, Log: p.Log,
+		}),
+		discovery: discovery.New(discovery.Options{Reader: p.Reader, PublicURL: c.PublicURL, TokenURL: c.TokenURL}),
+		authorizer: authorizer.New(authorizer.Options{
+			Reader: p.Reader, Gate: gate, Quota: counts, Proxies: c.TrustedProxies, Now: time.Now, Log: p.Log,
+		}),
+		proxy: proxy.New(proxy.Options{Reader: p.Reader, Gate: gate, Quota: counts, Now: time.Now, Log: p.Log}),
+		admin: admin.New(admin.Options{
+			Store: p.Store(), Keys: p.Keys, Ring: ring, Token: c.AdminToken, PublicURL: c.PublicURL, Now: time.Now, Log: p.Log,
+		}),
+	}, nil
+}
+
+// ServeHTTP finds the function by path, as routes of a cloud's gateway do.
+func (h *handlers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.find(r).ServeHTTP(w, r)
+}
+
+func (h *handlers) find(r *http.Request) http.Handler {
+	path := r.URL.Path
+	switch {
+	case strings.HasPrefix(path, "/_/authorize/"):
+		return h.authorizer
+	case !h.ours(r.Host):
+		return h.proxy
+	case strings.HasPrefix(path, "/_/admin/"):
+		return h.admin
+	case strings.HasPrefix(path, "/.well-known/openid-configuration/"),
+		strings.HasPrefix(path, "/.well-known/oauth-authorization-server/"):
+		return h.discovery
+	}
+	instance, endpoint, isIdentity := strings.Cut(strings.TrimPrefix(path, "/"), "/oauth2/")
+	switch {
+	case !isIdentity || strings.Contains(instance, "/"):
+		return h.proxy
+	case endpoint == "jwks" || strings.HasPrefix(endpoint, ".well-known/"):
+		return h.discovery
+	case endpoint == "token":
+		return h.token
+	}
+	return h.proxy
+}
+
+// ours reports whether the Host is that of the public URL. On a laptop every name of loopback is.
+func (h *handlers) ours(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(strings.TrimSuffix(host, "."), "[]"))
+	return host == strings.ToLower(h.host) || loopback(host) && loopback(h.host)
+}
+
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,242 @@
+package discovery_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"keyless/shared/discovery"
+	"keyless/shared/keyring"
+	"keyless/shared/oauth"
+	"keyless/shared/registry"
+	"keyless/shared/seal"
+)
+
+const public = "https://id.example"
+
+type fixture struct {
+	http.Handler
+	server *miniredis.Miniredis
+	reader *registry.Reader
+	now    atomic.Int64 // Unix seconds
+}
+
+// newFixture publishes an instance i-es256 and one for each algorithm more, called i-<algorithm>, one without
+// keys, and one with M2M off.
+func newFixture(t *testing.T, tokenURL string, algorithms ...string) *fixture {
+	t.Helper()
+	f := &fixture{server: miniredis.RunT(t)}
+	client := redis.NewClient(&redis.Options{Addr: f.server.Addr(), MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	keys, err := seal.ParseKeys(seal.NewMasterKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, store := keyring.New(keyring.NewRedis(client, "kg"), keys), registry.NewRedis(client, "kg")
+	fields := map[string]string{
+		"instance:bare": `{"id":"bare"}`, "instance:off": `{"id":"off","m2m":"disabled"}`,
+	}
+	for _, algorithm := range append(algorithms, "ES256") {
+		id := name(algorithm)
+		fields["instance:"+id] = `{"id":"` + id + `","resource_servers":[
+			{"identifier":"urn:a","scopes":[{"value":"write"},{"value":"read"}]},
+			{"identifier":"urn:b","scopes":[{"value":"read"}]},
+			{"identifier":"urn:c","status":"disabled","scopes":[{"value":"hidden"}]}]}`
+		if _, err := ring.Ensure(t.Context(), id, algorithm); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ring.Ensure(t.Context(), "off", "ES256"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Write(t.Context(), registry.Change{Set: fields}); err != nil {
+		t.Fatal(err)
+	}
+	clock := func() time.Time { return time.Unix(f.now.Load(), 0) }
+	f.reader = registry.NewReader(store, nil, clock) // this function has no master key
+	f.Handler = discovery.New(discovery.Options{Reader: f.reader, PublicURL: public, TokenURL: tokenURL})
+	return f
+}
+
+func name(algorithm string) string { return "i-" + strings.ToLower(algorithm) }
+
+func (f *fixture) get(method, path, etag string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	if etag != "" {
+		r.Header.Set("If-None-Match", etag)
+	}
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return w
+}
+
+func TestK01K02OnlyPublicMembersOfAllAlgorithms(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "", oauth.SigningAlgorithms...)
+	for _, algorithm := range oauth.SigningAlgorithms {
+		w := f.get(http.MethodGet, "/"+name(algorithm)+"/oauth2/jwks", "")
+		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/jwk-set+json" {
+			t.Fatalf("%s: %d %s", algorithm, w.Code, w.Header().Get("Content-Type"))
+		}
+		var set map[string][]map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &set); err != nil || len(set) != 1 || len(set["keys"]) != 1 {
+			t.Fatalf("%s: %s", algorithm, w.Body)
+		}
+		for _, member := range slices.Collect(maps.Keys(set["keys"][0])) {
+			if !slices.Contains([]string{"kty", "kid", "alg", "use", "n", "e", "crv", "x", "y"}, member) {
+				t.Errorf("%s: member %s is published", algorithm, member)
+			}
+		}
+		keys, err := oauth.ParseJWKSet(w.Body.Bytes(), oauth.Fetched)
+		if err != nil || !keys[0].Allows(algorithm) || keys[0].ID != keys[0].Thumbprint {
+			t.Errorf("K03 %s: %+v, error %v", algorithm, keys, err)
+		}
+	}
+}
+
+func TestK04Caching(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	for _, path := range []string{"/i-es256/oauth2/jwks", "/i-es256/oauth2/.well-known/openid-configuration"} {
+		full := f.get(http.MethodGet, path, "")
+		etag := full.Header().Get("ETag")
+		if len(etag) != 45 || etag[0] != '"' || full.Header().Get("Cache-Control") != "public, max-age=300" {
+			t.Fatalf("%s: headers %v", path, full.Header())
+		}
+		for name, test := range map[string]struct {
+			method, etag string
+			status, size int
+		}{
+			"GET":             {http.MethodGet, "", 200, full.Body.Len()},
+			"HEAD":            {http.MethodHead, "", 200, 0},
+			"the same":        {http.MethodGet, etag, 304, 0},
+			"the same, weak":  {http.MethodGet, "W/" + etag, 304, 0},
+			"one of several":  {http.MethodGet, `"x", ` + etag, 304, 0},
+			"HEAD, the same":  {http.MethodHead, etag, 304, 0},
+			"another":         {http.MethodGet, `"x"`, 200, full.Body.Len()},
+			"HEAD of another": {http.MethodHead, `"x"`, 200, 0},
+		} {
+			w := f.get(test.method, path, test.etag)
+			if w.Code != test.status || w.Body.Len() != test.size || w.Header().Get("ETag") != etag ||
+				w.Header().Get("Cache-Control") != "public, max-age=300" {
+				t.Errorf("%s, %s: %d, %d bytes, %v", path, name, w.Code, w.Body.Len(), w.Header())
+			}
+		}
+	}
+}
+
+func TestM01ToM07Metadata(t *testing.T) {
+	t.Parallel()
+	want := func(id, tokens, grants, scopes, algorithms string) string {
+		return `{"issuer":"` + public + `/` + id + `/oauth2",` +
+			`"token_endpoint":"` + tokens + `/` + id + `/oauth2/token",` +
+			`"jwks_uri":"` + public + `/` + id + `/oauth2/jwks","scopes_supported":[` + scopes + `],` +
+			`"response_types_supported":[],"grant_types_supported":[` + grants + `],` +
+			`"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],` +
+			`"subject_types_supported":["public"],"id_token_signing_alg_values_supported":[` + algorithms + `],` +
+			`"claims_supported":["iss","sub","aud","client_id","scope","iat","nbf","exp","jti"]}`
+	}
+	const on = `"client_credentials"`
+	for name, test := range map[string]struct{ tokenURL, id, want string }{
+		"all on":            {"", "i-es256", want("i-es256", public, on, `"read","write"`, `"ES256"`)},
+		"another algorithm": {"", "i-ps512", want("i-ps512", public, on, `"read","write"`, `"PS512"`)},
+		"a token URL elsewhere": {
+			"https://t.example/prod/", "i-eddsa",
+			want("i-eddsa", "https://t.example/prod", on, `"read","write"`, `"EdDSA"`),
+		},
+		"M2M off":     {"", "off", want("off", public, "", "", `"ES256"`)},
+		"no keys yet": {"", "bare", want("bare", public, on, "", "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, test.tokenURL, "EdDSA", "PS512")
+			for _, path := range []string{
+				"/.well-known/oauth-authorization-server/" + test.id + "/oauth2",
+				"/.well-known/openid-configuration/" + test.id + "/oauth2",
+				"/" + test.id + "/oauth2/.well-known/openid-configuration",
+			} {
+				w := f.get(http.MethodGet, path, "")
+				if w.Code != http.StatusOK || w.Body.String() != test.want {
+					t.Errorf("%s: %d\n%s\n%s", path, w.Code, w.Body, test.want)
+				}
+				if w.Header().Get("Content-Type") != "application/json" {
+					t.Errorf("%s: %s", path, w.Header().Get("Content-Type"))
+				}
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+	}{
+		"POST": {http.MethodPost, "/i-es256/oauth2/jwks", 405},
+		"OPTIONS": {
+			http.MethodOptions, "/.well-known/openid-configuration/i-es256/oauth2", 405,
+		},
+		"unknown instance": {http.MethodGet, "/nobody/oauth2/jwks", 404},
+		"unknown instance, metadata": {
+			http.MethodGet, "/.well-known/oauth-authorization-server/nobody/oauth2", 404,
+		},
+		"upper case":   {http.MethodGet, "/I-ES256/oauth2/jwks", 404},
+		"encoded":      {http.MethodGet, "/%69-es256/oauth2/jwks", 404},
+		"a slash more": {http.MethodGet, "/i-es256/oauth2/jwks/", 404},
+		"two slashes":  {http.MethodGet, "//i-es256/oauth2/jwks", 404},
+		"RFC 8414 name behind": {
+			http.MethodGet, "/i-es256/oauth2/.well-known/oauth-authorization-server", 404,
+		},
+		"the token endpoint":           {http.MethodPost, "/i-es256/oauth2/token", 404},
+		"K01 an instance without keys": {http.MethodGet, "/bare/oauth2/jwks", 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := f.get(test.method, test.path, "")
+			var body oauth.Error
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Code == "" || w.Code != test.status {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			h := w.Header()
+			if h.Get("Cache-Control") != "no-store" || (h.Get("Allow") == "GET, HEAD") != (w.Code == 405) ||
+				(h.Get("Retry-After") == "1") != (w.Code == 503) || h.Get("Location") != "" {
+				t.Errorf("headers %v", h)
+			}
+		})
+	}
+}
+
+func TestK09StoreAway(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	before := f.get(http.MethodGet, "/i-es256/oauth2/jwks", "")
+	cold := discovery.New(discovery.Options{Reader: failing{}, PublicURL: public})
+	f.server.Close()
+	f.now.Add(1) // the age at which the reader asks the store again
+	warm := f.get(http.MethodGet, "/i-es256/oauth2/jwks", "")
+	if warm.Code != 200 || warm.Body.String() != before.Body.String() {
+		t.Errorf("warm: %d %s", warm.Code, warm.Body)
+	}
+	w := httptest.NewRecorder()
+	cold.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/i-es256/oauth2/jwks", nil))
+	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "canary") {
+		t.Errorf("cold: %d %s", w.Code, w.Body)
+	}
+}
+
+type failing struct{}
+
+func (failing) Current(context.Context) (*registry.Snapshot, error) { return nil, errors.New("canary") }

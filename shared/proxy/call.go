@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"keyless/shared/accesslog"
+	"keyless/shared/auth"
+	"keyless/shared/oauth"
+	"keyless/shared/quota"
+	"keyless/shared/registry"
+)
+
+// Bounds of what one call can make us do.
+const (
+	// defaultMaxBody is what a body may have where neither API nor door says less.
+	defaultMaxBody = 32 << 20
+	// firstRoom is what a body gets at once, whatever length it announces: memory follows what arrives.
+	firstRoom = 64 << 10
+	// maxParameters bounds the query: proxies and upstreams differ on where they stop reading.
+	maxParameters = 100
+	// leastTime is what a call needs to be worth sending.
+	leastTime = 2 * time.Second
+	// maxRPCBody bounds the body that is searched for the id of a JSON-RPC request, which is small where it
+	// matters.
+	maxRPCBody = 64 << 10
+)
+
+// call is one request on its way. It belongs to one goroutine.
+type call struct {
+	w  http.ResponseWriter
+	in *http.Request
+	id string
+
+	route     registry.Route
+	dialect   dialect
+	upstream  *registry.Upstream
+	decision  auth.Decision
+	admission quota.Admission
+	refused   *refusal // why the call ends here
+
+	body     []byte
+	bodyRead bool
+
+	sent  atomic.Bool // bytes may have gone to the upstream; set from within the transport
+	notes []slog.Attr
+}
+
+func newCall(w http.ResponseWriter, r *http.Request) *call {
+	id := accesslog.RequestID(r)
+	if id == "" {
+		// The door is wired wrongly: without accesslog.Handler in front all calls would share one reservation.
+		panic("proxy: a request without an id")
+	}
+	return &call{w: w, in: r, id: id}
+}
+
+func (c *call) note(attrs ...slog.Attr) { c.notes = append(c.notes, attrs...) }
+
+// log puts what became of the call on its access line: names of ours only, never a claim or a secret.
+func (c *call) log() {
+	if c.route.Domain != nil {
+		c.note(slog.String("domain", c.route.Domain.Name))
+	}
+	if c.route.API != nil {
+		c.note(slog.String("api", c.route.API.Name))
+	}
+	if c.decision.Consumer != nil {
+		c.note(slog.String("consumer", c.decision.Consumer.Name))
+	}
+	accesslog.Add(c.in.Context(), c.notes...)
+}
+
+// managed reports whether the API speaks a protocol that we speak too. For plain http we are a pipe.
+func (c *call) managed() bool { return c.route.API.Type != registry.HTTP }
+
+// unsupported refuses what would take the connection out of our hands. An offer of h2c is not a wish:
+// clients that make it go on in HTTP/1.1 where it is passed over (RFC 9110 §7.8), as Java's do on every
+// first request.
+func unsupported(r *http.Request) *refusal {
+	upgrade := tokensOf(r.Header["Connection"])["upgrade"] && !strings.EqualFold(r.Header.Get("Upgrade"), "h2c")
+	if upgrade || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		return &notSupported
+	}
+	return nil
+}
+
+// find routes the call. What nobody offers, and what is offered to authorizers only, is not here.
+func (c *call) find(v registry.View) *refusal {
+	route, err := v.Route(c.in)
+	c.route, c.dialect = route, problem
+	if err != nil {
+		return badRequest(registry.ErrPath.Error())
+	}
+	if route.API == nil || route.API.AuthorizerOnly() {
+		return &apiNotFound
+	}
+	c.upstream = v.Upstreams[route.API.Upstreams[0].Upstream]
+	if c.upstream == nil {
+		return &apiNotFound // between two parts of a change: the upstream is gone, the API not yet
+	}
+	c.dialect = dialectOf(route)
+	return badQuery(c.in.URL.RawQuery)
+}
+
+// badQuery refuses a query that two readers could understand differently.
+func badQuery(raw string) *refusal {
+	if strings.Count(raw, "&") >= maxParameters {
+		return badRequest("the query has more than 100 parameters")
+	}
+	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' }) {
+		return badRequest("the query has a character that must be percent-encoded")
+	}
+	return nil
+}
+
+// maxBody is the smallest of what the door can carry and what the API takes.
+func (p *proxy) maxBody(a *registry.API) int64 {
+	if a.BodyMaxBytes > 0 {
+		return min(a.BodyMaxBytes, p.MaxBody)
+	}
+	return min(defaultMaxBody, p.MaxBody)
+}
+
+// readBody reads the body once, at most limit bytes of it.
+func (c *call) readBody(limit int64) *refusal {
+	if c.in.ContentLength > limit || int64(len(c.body)) > limit {
+		return &bodyTooLarge
+	}
+	if c.bodyRead || c.in.Body == nil || c.in.Body == http.NoBody {
+		return nil
+	}
+	c.bodyRead = true
+	var read bytes.Buffer
+	if n := c.in.ContentLength; n > 0 {
+		// ReadFrom wants room for one more read, or it grows.
+		read.Grow(int(min(n, firstRoom)) + bytes.MinRead)
+	}
+	_, err := read.ReadFrom(http.MaxBytesReader(c.w, c.in.Body, limit))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return &bodyTooLarge
+	case err != nil:
+		c.note(slog.String("error", err.Error()))
+		return badRequest("the request body ended early or could not be read")
+	}
+	c.body = read.Bytes()
+	return nil
+}
+
+// rpcID returns the id of the JSON-RPC request that an error answers, null where it is not clear (JSON-RPC
+// 2.0 §5). A caller who was refused has not had its body read: a little of it is read now, no more than
+// net/http reads anyhow to keep the connection.
+func (c *call) rpcID() json.RawMessage {
+	null := json.RawMessage("null")
+	body := c.body
+	if !c.bodyRead && c.in.Body != nil && c.in.ContentLength <= maxRPCBody && c.in.Header.Get("Expect") == "" {
+		c.bodyRead = true
+		body, _ = io.ReadAll(io.LimitReader(c.in.Body, maxRPCBody+1))
+	}
+	if len(body) == 0 || len(body) > maxRPCBody {
+		return null
+	}
+	members, err := oauth.Object(body)
+	if err != nil {
+		return null
+	}
+	id := members["id"]
+	if _, isString := oauth.String(id); isString || isInteger(id) {
+		return id
+	}
+	return null
+}
+
+func isInteger(text []byte) bool {
+	var n int64
+	return len(text) > 0 && text[0] != 'n' && json.Unmarshal(text, &n) == nil
+}

@@ -1,0 +1,30 @@
+package proxy
+
+import (
+	"keyless/shared/auth"
+	"net/http"
+	"time"
+)
+
+// Patience is what a configuration file cannot say: fractions of a second. Zero is the default.
+type Patience struct{ Connect, FirstByte, Idle, Total, Write time.Duration }
+
+// NewImpatient makes a proxy that waits for less.
+func NewImpatient(o Options, less Patience) http.Handler {
+	p := newProxy(o)
+	for to, given := range map[*time.Duration]time.Duration{
+		&p.patience.connect: less.Connect, &p.patience.firstByte: less.FirstByte, &p.patience.idle: less.Idle,
+		&p.patience.total: less.Total, &p.patience.write: less.Write,
+	} {
+		if given > 0 {
+			*to = given
+		}
+	}
+	return p
+}
+
+// OfDecision is what a refused decision is answered with.
+func OfDecision(d auth.Decision) (status int, code, message, challenge string) {
+	r := ofDecision(d)
+	return r.status, r.code, r.message, r.challenge
+}

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+
+	"keyless/shared/registry"
+)
+
+// patience is how long an upstream is waited for.
+type patience struct {
+	connect   time.Duration // for the connection, without TLS
+	firstByte time.Duration // from sending to the head of the answer
+	idle      time.Duration // between two reads of the body
+	total     time.Duration // for all of it
+	write     time.Duration // for a client to take one read's worth
+}
+
+// defaultPatience holds where an upstream does not say otherwise. A client that takes nothing for half a
+// minute holds a stream, its reservation and an upstream's connection for nothing.
+var defaultPatience = patience{
+	connect: 3 * time.Second, firstByte: 60 * time.Second, idle: 60 * time.Second, total: 10 * time.Minute,
+	write: 30 * time.Second,
+}
+
+// of is the patience with one upstream.
+func (p patience) of(t registry.Timeouts) patience {
+	return patience{
+		connect: t.Connect.Or(p.connect), firstByte: t.FirstByte.Or(p.firstByte),
+		idle: t.Idle.Or(p.idle), total: t.Total.Or(p.total), write: p.write,
+	}
+}
+
+// Bounds of the transport.
+const (
+	maxAnswerHeader = 64 << 10 // what no honest upstream comes near; Go's own bound lets 10 MB through
+	tlsWithin       = 5 * time.Second
+	// idleWithin is shorter than what load balancers in front of providers allow. The transport compares
+	// wall clocks, so that a process that was frozen does not send into a connection that is long gone.
+	idleWithin         = 30 * time.Second
+	maxIdle            = 256
+	maxIdlePerUpstream = 32
+	// maxPerUpstream is above what one process serves at once on any platform, and below what a runaway
+	// would open.
+	maxPerUpstream = 1024
+)
+
+// connectWithin is the context key of an upstream's connect timeout: one transport serves all upstreams.
+type connectWithin struct{}
+
+// newTransport makes the one way out: no proxy from the environment, no redirects (a RoundTripper follows
+// none), no compression of its own, no Expect.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    tlsWithin,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdlePerUpstream,
+		MaxConnsPerHost:        maxPerUpstream,
+		IdleConnTimeout:        idleWithin,
+		ForceAttemptHTTP2:      true, // a dialer of one's own turns it off otherwise
+	}
+}
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	within, _ := ctx.Value(connectWithin{}).(time.Duration)
+	dialer := net.Dialer{Timeout: within}
+	return dialer.DialContext(ctx, network, address)
+}

@@ -1,0 +1,75 @@
+package registry
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// keepExtras adds to the target what the registry has and the Config lacks, so that all is judged together.
+func (t *target) keepExtras(have *stored) {
+	c, h := t.config, have.snapshot
+	clients := map[string]map[string]*Client{}
+	for _, client := range have.clients {
+		if clients[client.Instance] == nil {
+			clients[client.Instance] = map[string]*Client{}
+		}
+		clients[client.Instance][client.ID] = client
+	}
+	c.Instances = keep(t, c.Instances, h.Instances, "instances", "instance ", instanceID)
+	for i := range c.Instances {
+		in, list := &c.Instances[i], spot("instances").item(i).key("clients")
+		in.Clients = keep(t, in.Clients, clients[in.ID], list, "client "+in.ID+"/", clientID)
+	}
+	c.Domains = keep(t, c.Domains, h.Domains, "domains", "domain ", domainName)
+	c.Upstreams = keep(t, c.Upstreams, h.Upstreams, "upstreams", "upstream ", upstreamName)
+	c.APIs = keep(t, c.APIs, h.APIs, "apis", "api ", apiName)
+	c.Groups = keep(t, c.Groups, h.Groups, "groups", "group ", groupName)
+	c.Consumers = keep(t, c.Consumers, have.consumers, "consumers", "consumer ", consumerName)
+	if c.GlobalAuthentication == nil && h.Global != nil {
+		c.GlobalAuthentication = h.Global
+		t.extra = append(t.extra, kindGlobal)
+		t.extras[kindGlobal] = kindGlobal
+	}
+	if c.Currency == "" {
+		c.Currency = have.fields[fieldCurrency]
+	}
+}
+
+// keep appends the stored objects that a list lacks.
+func keep[T any](t *target, list []T, stored map[string]*T, at spot, kind string, name func(*T) string) []T {
+	has := make(map[string]bool, len(list))
+	for i := range list {
+		has[name(&list[i])] = true
+	}
+	list = slices.Clip(list)
+	for _, n := range slices.Sorted(maps.Keys(stored)) {
+		if !has[n] {
+			t.extra = append(t.extra, kind+n)
+			t.extras[string(at.item(len(list)))] = kind + n
+			list = append(list, *stored[n])
+		}
+	}
+	return list
+}
+
+// explain names the object that a fault is about where the Config does not have it.
+func (t *target) explain(faults Faults) Faults {
+	for i, f := range faults {
+		for path := f.Path; path != ""; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {
+			if object, ok := t.extras[path]; ok {
+				faults[i].Text = "of the " + object + ", which the registry has and the file lacks: " + f.Text
+				break
+			}
+		}
+	}
+	return faults
+}
+
+func instanceID(i *Instance) string   { return i.ID }
+func clientID(c *Client) string       { return c.ID }
+func domainName(d *Domain) string     { return d.Name }
+func upstreamName(u *Upstream) string { return u.Name }
+func apiName(a *API) string           { return a.Name }
+func groupName(g *Group) string       { return g.Name }
+func consumerName(c *Consumer) string { return c.Name }

@@ -1,0 +1,206 @@
+// Package token is the token endpoint of an instance: POST /{instance}/oauth2/token. It exists so that a
+// machine with a secret gets a short-lived access token for one resource server, and nothing else gets one.
+//
+// A request meets it once: the form is read strictly (form.go), the client proves itself by its secret
+// (client.go), what it asks for is compared with what it was granted (scope.go), and a token is minted with
+// the instance's active signing key (mint.go). A refusal is a value of errors.go; a failure of ours is an
+// error, which the caller sees as 503 and the log sees in words.
+//
+// Sources: RFC 6749 §2.3.1, §3.2, §4.4, §5; RFC 8707 §2 (resource); RFC 9068 (access token); RFC 6750.
+// Nothing outlives its request. The handler is safe for concurrent use.
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"keyless/shared/accesslog"
+	"keyless/shared/oauth"
+	"keyless/shared/registry"
+)
+
+// Registry is what the endpoint reads; *registry.Reader satisfies it.
+type Registry interface {
+	// Snapshot returns the one at hand; it may be old. No round trip in a warm process.
+	Snapshot(ctx context.Context) (*registry.Snapshot, error)
+	// Current asks the store, at most once a second, whether that is the newest.
+	Current(ctx context.Context) (*registry.Snapshot, error)
+	// Client reads a client as it is now, nil where there is none, with the Snapshot of the same revision.
+	Client(ctx context.Context, instance, id string) (*registry.Client, *registry.Snapshot, error)
+}
+
+// Signer makes a compact JWS with the header alg, kid, typ "at+jwt"; *keyring.Ring satisfies it.
+type Signer interface {
+	Sign(ctx context.Context, instance, kid string, payload []byte) (string, error)
+}
+
+// Options of the endpoint. All but TokenURL, Now and Log are required.
+type Options struct {
+	Reader    Registry
+	Signer    Signer
+	PublicURL string           // scheme and host: the issuer is PublicURL/{instance}/oauth2
+	TokenURL  string           // where the endpoint is reached, if elsewhere; a secret does not depend on it
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: slog.Default
+}
+
+type endpoint struct {
+	reader Registry
+	signer Signer
+	public string
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// New makes the handler. Everything else than the token path of an instance is 404.
+func New(o Options) http.Handler {
+	e := &endpoint{
+		reader: o.Reader, signer: o.Signer, public: strings.TrimSuffix(o.PublicURL, "/"), now: o.Now, log: o.Log,
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	if e.log == nil {
+		e.log = slog.Default()
+	}
+	return e
+}
+
+// instanceOf judges a path as it was sent: what needs decoding or cleaning is another path, and is never redirected.
+func instanceOf(path string) (string, bool) {
+	instance, is := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/oauth2/token")
+	return instance, is && oauth.ValidInstance(instance)
+}
+
+// ServeHTTP answers a token request, RFC 6749 §4.4.2 and §5.
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	instance, found := instanceOf(r.URL.EscapedPath())
+	if !found {
+		e.refuse(w, r, noSuchPath)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		e.refuse(w, r, notPost)
+		return
+	}
+	answer, refused, err := e.issue(w, r, instance)
+	switch {
+	case err != nil:
+		e.fail(w, r, err)
+	case refused != none:
+		e.refuse(w, r, refused)
+	default:
+		writeJSON(w, http.StatusOK, answer)
+	}
+}
+
+// issue is the story of a token request.
+func (e *endpoint) issue(
+	w http.ResponseWriter, r *http.Request, instance string,
+) (*oauth.TokenResponse, reason, error) {
+	known, err := e.known(r.Context(), instance)
+	if err != nil {
+		return nil, none, err
+	}
+	if !known {
+		return nil, noSuchInstance, nil
+	}
+	note(r.Context(), slog.String("instance", instance))
+	form, refused := readForm(w, r)
+	if refused != none {
+		return nil, refused, nil
+	}
+	if refused := form.grant(); refused != none {
+		return nil, refused, nil
+	}
+	proof, refused := readProof(r, form)
+	if refused != none {
+		return nil, refused, nil
+	}
+	client, snapshot, refused, err := e.authenticate(r.Context(), instance, proof)
+	if err != nil || refused != none {
+		return nil, refused, err
+	}
+	if !snapshot.Instances[instance].M2M.On() {
+		return nil, m2mDisabled, nil
+	}
+	asked, refused := readAsked(form)
+	if refused != none {
+		return nil, refused, nil
+	}
+	grant, refused := asked.resolve(snapshot.Instances[instance], client)
+	if refused != none {
+		return nil, refused, nil
+	}
+	note(r.Context(), slog.String("resource_server", grant.server.Identifier),
+		slog.Int("scopes", len(grant.scopes)))
+	answer, err := e.mint(r.Context(), snapshot, instance, client.ID, grant)
+	return answer, none, err
+}
+
+// known reports whether the instance exists; only where it seems not to is the store asked.
+func (e *endpoint) known(ctx context.Context, instance string) (bool, error) {
+	snapshot, err := e.reader.Snapshot(ctx)
+	if err == nil && snapshot.Instances[instance] == nil {
+		snapshot, err = e.reader.Current(ctx)
+	}
+	if err != nil {
+		return false, fmt.Errorf("find instance %s: %w", instance, err)
+	}
+	return snapshot.Instances[instance] != nil, nil
+}
+
+// refuse answers with the entry of the table.
+func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, why reason) {
+	note(r.Context(), slog.String("error", answers[why].code), slog.String("reason", string(why)))
+	if answers[why].status == http.StatusUnauthorized {
+		// RFC 6749 §5.2 asks for it where Authorization was sent, RFC 9110 §15.5.2 on every 401.
+		instance, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		w.Header().Set("WWW-Authenticate", oauth.Challenge("Basic", "realm", instance))
+	}
+	write(w, r, answers[why])
+}
+
+// fail logs what went wrong and tells the caller only that it may come again.
+func (e *endpoint) fail(w http.ResponseWriter, r *http.Request, err error) {
+	why := unavailable
+	if isTooLong(err) {
+		why = tooLong
+	} else {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	e.log.LogAttrs(r.Context(), slog.LevelError, "no token issued",
+		slog.String("reason", err.Error()), slog.String("request_id", accesslog.RequestID(r)))
+	note(r.Context(), slog.String("error", answers[why].code), slog.String("reason", string(why)))
+	write(w, r, answers[why])
+}
+
+// write answers with a refusal and the request's id, which is beyond the RFC, as Alibaba IDaaS sends it.
+func write(w http.ResponseWriter, r *http.Request, a answer) {
+	writeJSON(w, a.status, oauth.Error{
+		Code: a.code, Description: a.sentence, RequestID: accesslog.RequestID(r),
+	})
+}
+
+// writeJSON answers as RFC 6749 §5.1 says, errors too. There is no CORS header: no web page
+// asks for such a token.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic("token: an answer of ours is not JSON") // its members are strings and numbers
+	}
+	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // the caller may be gone
+}
+
+// note adds facts to the request's line in the log; none of them is a secret or chosen by the caller.
+func note(ctx context.Context, attrs ...slog.Attr) { accesslog.Add(ctx, attrs...) }

@@ -1,0 +1,116 @@
+package token
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"keyless/shared/oauth"
+)
+
+// maxBody bounds the body: an id, a secret and a list of scopes take a fraction of it.
+const maxBody = 8 << 10
+
+// The parameters that we read.
+const (
+	paramGrantType     = "grant_type"
+	paramClientID      = "client_id"
+	paramClientSecret  = "client_secret"
+	paramAssertion     = "client_assertion"
+	paramAssertionType = "client_assertion_type"
+	paramScope         = "scope"
+	paramResource      = "resource"
+	paramAudience      = "audience"
+)
+
+// form holds the parameters of the body by name. Empty ones are absent (RFC 6749 §3.2), so every list has a
+// member that is not empty.
+type form map[string][]string
+
+// one returns a parameter that is sent once, "" where it is absent.
+func (f form) one(name string) string {
+	if len(f[name]) == 0 {
+		return ""
+	}
+	return f[name][0]
+}
+
+// grant judges the grant type, which needs no client.
+func (f form) grant() reason {
+	switch f.one(paramGrantType) {
+	case "":
+		return noGrantType
+	case oauth.GrantClientCredentials:
+		return none
+	}
+	return otherGrantType
+}
+
+// readForm reads the body strictly (RFC 6749 §3.2, App. B). The query is never read, but a credential in it
+// is refused, for it stands in logs by now.
+func readForm(w http.ResponseWriter, r *http.Request) (form, reason) {
+	if secretIn(r.URL.RawQuery) {
+		return nil, secretInQuery
+	}
+	if !isForm(r.Header) {
+		return nil, notForm
+	}
+	if r.ContentLength > maxBody {
+		return nil, tooLarge
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, tooLarge
+	}
+	if err != nil {
+		return nil, unreadable
+	}
+	return parseForm(string(text))
+}
+
+func isForm(header http.Header) bool {
+	if len(header["Content-Type"]) != 1 {
+		return false
+	}
+	kind, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
+	charset, named := parameters["charset"]
+	return err == nil && kind == "application/x-www-form-urlencoded" &&
+		(!named || strings.EqualFold(charset, "utf-8"))
+}
+
+// secretIn looks for a credential among the readable pairs of a query.
+func secretIn(query string) bool {
+	values, _ := url.ParseQuery(query) // returns what it could read
+	return values.Has(paramClientSecret) || values.Has(paramAssertion)
+}
+
+// parseForm decodes pairs separated by &. A parameter that stands twice is refused whatever its value, for
+// two readers could take one each.
+func parseForm(text string) (form, reason) {
+	sent := map[string]int{}
+	values := form{}
+	for pair := range strings.SplitSeq(text, "&") {
+		if pair == "" {
+			continue
+		}
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, errName := url.QueryUnescape(rawName)
+		value, errValue := url.QueryUnescape(rawValue)
+		if errName != nil || errValue != nil || !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return nil, malformed
+		}
+		sent[name]++
+		if sent[name] > 1 && name != paramResource && name != paramAudience {
+			return nil, sentTwice
+		}
+		if value != "" {
+			values[name] = append(values[name], value)
+		}
+	}
+	return values, none
+}
