@@ -190,22 +190,28 @@ func TestTokenAndKeysThroughEveryDoor(t *testing.T) {
 }
 
 // The functions that a cold start waits for: at most 12 MB stripped, and under 30 ms of CPU until the runtime API is asked for work.
+// What else the machine does adds to a start, so the best of a few counts.
 func TestFunctionsStartSmallAndQuick(t *testing.T) {
-	const largest, longest = 12 << 20, 30 * time.Millisecond
+	const largest, longest, starts = 12 << 20, 30 * time.Millisecond, 5
 	for _, name := range []string{"token", "jwks", "authorizer", "proxy"} {
 		program := binary(t, name)
 		info, err := os.Stat(program)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// No store runs at this address: init must not need one.
-		f := emulator.Lambda(t, program, deployment("127.0.0.1:1"), emulator.URL)
-		t.Logf("%s: %.1f MB, handshake after %v of CPU, %v in all", name, float64(info.Size())/(1<<20), f.InitCPU, f.InitDuration)
+		best := time.Hour
+		for range starts {
+			// No store runs at this address: init must not need one.
+			f := emulator.Lambda(t, program, deployment("127.0.0.1:1"), emulator.URL)
+			best = min(best, f.InitCPU)
+			f.Close()
+		}
+		t.Logf("%s: %.1f MB, handshake after %v of CPU", name, float64(info.Size())/(1<<20), best)
 		if info.Size() > largest {
 			t.Errorf("%s has %d bytes", name, info.Size())
 		}
-		if f.InitCPU > longest {
-			t.Errorf("%s took %v of CPU to the handshake", name, f.InitCPU)
+		if best > longest {
+			t.Errorf("%s took %v of CPU to the handshake", name, best)
 		}
 	}
 }

@@ -27,10 +27,11 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		Shared:       jwks.NewRedis(p.Redis, p.Config.Cell),
 		AllowPrivate: p.Config.AllowPrivateURLs, AllowLoopback: p.Config.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
 	})
+	counts := quota.NewRedis(p.Redis, p.Config.Cell, time.Now)
 	return p, proxy.New(proxy.Options{
 		Reader: p.Reader,
-		Gate:   auth.New(keys, p.Config.PublicURL, time.Now),
-		Quota:  quota.NewRedis(p.Redis, p.Config.Cell, time.Now),
+		Gate:   auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts),
+		Quota:  counts,
 		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup),
 	}), nil, nil
 }

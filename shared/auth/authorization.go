@@ -3,6 +3,7 @@ package auth
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
@@ -27,8 +28,7 @@ func (g *Gate) authorize(token *oauth.Token, verified []*registry.Consumer, d *D
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	d.Allowed, d.Consumer = true, may[0]
-	d.step("authorization", "consumer "+may[0].Name+" may call API "+d.API.Name)
+	d.allow(may[0], now)
 	d.Subject = token.Claims.Subject
 	d.ClientID, _ = oauth.String(token.Claims.All["client_id"])
 	d.Headers = headersOf(may[0].JWT.ClaimsToHeaders, token.Claims)
@@ -66,4 +66,46 @@ func headerValue(s string) bool {
 		}
 	}
 	return s != "" && strings.TrimSpace(s) == s
+}
+
+// allow ends a decision in favour of a consumer who is authorized on the API.
+func (d *Decision) allow(c *registry.Consumer, now time.Time) {
+	d.Allowed, d.Consumer = true, c
+	d.step("authorization", "consumer "+c.Name+" may call API "+d.API.Name)
+	if a := c.Authorized(d.API.Name, now); a != nil && len(a.Models) > 0 {
+		d.models = a.Models
+		d.step("models", "only some; judged where the body is seen")
+	}
+}
+
+// LimitsModels reports whether the consumer may name some models only, so that the door that sees the body must ask ModelAllowed.
+func (d *Decision) LimitsModels() bool { return len(d.models) > 0 }
+
+// ModelAllowed judges the model that a call names, by the caller's name for it; otherwise it turns the decision into a refusal. A call
+// that names none may not pass where models are limited: what it would run is not known.
+func (d *Decision) ModelAllowed(model string) bool {
+	if len(d.models) == 0 || model != "" && slices.ContainsFunc(d.models, func(glob string) bool { return globs(glob, model) }) {
+		return true
+	}
+	d.step("model", "none of the models that the authorization names")
+	d.refuse(ModelNotAllowed)
+	return false
+}
+
+// globs matches a name with a pattern in which * stands for any text.
+func globs(pattern, name string) bool {
+	head, tail, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == name
+	}
+	rest, begins := strings.CutPrefix(name, head)
+	if !begins {
+		return false
+	}
+	for i := 0; i <= len(rest); i++ {
+		if globs(tail, rest[i:]) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -17,26 +18,79 @@ type credential struct {
 	value  string
 }
 
-// defaultPlace is where a token stands unless some consumer says otherwise.
-var defaultPlace = registry.Place{In: registry.InHeader, Name: "authorization", Prefix: registry.DefaultPrefix}
-
-// find returns every credential at a place that a consumer uses and of a method that the API takes. Credentials of other methods are
-// not judged.
+// find returns every credential of the request that stands at a place which some consumer uses and is of a method that the API takes.
+// Credentials of other methods are not judged.
 func find(r *http.Request, s *registry.Snapshot, api *registry.API) []credential {
-	if !slices.Contains(api.Methods(), registry.MethodJWT) {
-		return nil
-	}
-	places := s.JWTPlaces
-	if len(places) == 0 {
-		places = []registry.Place{defaultPlace}
-	}
+	methods := api.Methods()
 	var found []credential
-	for _, place := range places {
+	if slices.Contains(methods, registry.MethodHMAC) {
+		found = signedBy(r)
+	}
+	takes := places(methods, s)
+	for i, place := range takes {
+		if i > 0 && takes[i-1].In == place.In && takes[i-1].Name == place.Name {
+			continue // the first of a place has seen to all prefixes there
+		}
 		for _, sent := range Sent(r, place) {
-			if value, ok := unprefixed(sent, place.Prefix); ok {
-				found = append(found, credential{registry.MethodJWT, place, value})
+			if one, ok := classify(sent, place, takes, methods, s); ok {
+				found = append(found, one)
 			}
 		}
+	}
+	return found
+}
+
+// places are where the API's tokens and API keys may stand, one after the other those at the same place, the longest prefix first.
+func places(methods []string, s *registry.Snapshot) []registry.Place {
+	var list []registry.Place
+	if slices.Contains(methods, registry.MethodJWT) {
+		list = append(list, s.JWTPlaces...)
+		if len(s.JWTPlaces) == 0 {
+			list = append(list, registry.BearerPlace)
+		}
+	}
+	if slices.Contains(methods, registry.MethodAPIKey) {
+		list = append(list, s.KeyPlaces...)
+	}
+	slices.SortFunc(list, func(a, b registry.Place) int {
+		return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Name, b.Name), len(b.Prefix)-len(a.Prefix))
+	})
+	return list
+}
+
+// classify says what a value at a place is. Of the prefixes in use there the longest that fits counts, so that one value is one
+// credential. Where tokens and API keys share a place, a value with exactly two dots is a token.
+func classify(
+	sent string, at registry.Place, takes []registry.Place, methods []string, s *registry.Snapshot,
+) (credential, bool) {
+	for _, place := range takes {
+		if place.In != at.In || place.Name != at.Name {
+			continue
+		}
+		value, ok := unprefixed(sent, place.Prefix)
+		if !ok || value == "" {
+			continue
+		}
+		isToken := slices.Contains(methods, registry.MethodJWT) &&
+			(slices.Contains(s.JWTPlaces, place) || place == registry.BearerPlace)
+		isKey := slices.Contains(methods, registry.MethodAPIKey) && slices.Contains(s.KeyPlaces, place)
+		if isKey && (!isToken || strings.Count(value, ".") != 2) {
+			return credential{registry.MethodAPIKey, place, value}, true
+		}
+		return credential{registry.MethodJWT, place, value}, true
+	}
+	return credential{}, false
+}
+
+// signedBy finds HMAC signatures of either dialect.
+func signedBy(r *http.Request) []credential {
+	var found []credential
+	if len(r.Header[caKey]) > 0 || len(r.Header[caSignature]) > 0 {
+		found = append(found, credential{method: registry.MethodHMAC, place: registry.Place{In: registry.InHeader, Name: "x-ca-key"}})
+	}
+	if _, is := authorizationSignature(r); is {
+		place := registry.Place{In: registry.InHeader, Name: registry.BearerPlace.Name, Prefix: signatureScheme}
+		found = append(found, credential{method: registry.MethodHMAC, place: place})
 	}
 	return found
 }

@@ -11,13 +11,19 @@ type Decision struct {
 	Place    registry.Place     // where the credential stood
 	Sent     bool               // a credential was sent
 	Consumer *registry.Consumer // nil on an open API and where nobody was identified
+	models   []string           // globs of the models that the consumer may name; empty: all
 	Subject  string             // sub of a verified token
 	ClientID string             // client_id of a verified token
 	Headers  []Header           // from claims_to_headers
 	Trace    []Step
 
+	// StringToSign is the server's text of an HMAC signature that does not fit, for the caller to compare with its own.
+	StringToSign string
+
 	// Certain says that no knowledge of the registry could change the refusal, so that nobody need be asked.
 	Certain bool
+
+	passGlobal bool // global authentication passes its token on
 }
 
 // Header is a request header that the upstream gets from a verified claim; an empty Value removes it.
@@ -45,5 +51,8 @@ func (d *Decision) Result() registry.Result {
 
 // PassCredential reports whether the upstream may see the credential.
 func (d *Decision) PassCredential() bool {
-	return d.Consumer != nil && d.Consumer.JWT != nil && d.Method == registry.MethodJWT && d.Consumer.JWT.PassToken
+	if d.Method != registry.MethodJWT {
+		return false
+	}
+	return d.passGlobal || d.Consumer != nil && d.Consumer.JWT != nil && d.Consumer.JWT.PassToken
 }

@@ -8,6 +8,7 @@ import (
 	_ "crypto/sha256" // PS256
 	_ "crypto/sha512" // PS384, PS512
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -111,7 +112,7 @@ func (g *Gate) verify(
 			o.failure = cmp.Or(o.failure, err)
 			continue
 		}
-		if !signed(token, fitting(keys, token, c.JWT), tried) {
+		if !g.signed(token, fitting(keys, token), tried) {
 			d.step("signature for "+c.Name, "no key of the consumer's set verifies it")
 			continue
 		}
@@ -167,11 +168,15 @@ func (g *Gate) keysOf(ctx context.Context, v registry.View, j *registry.JWTCrede
 			return v.KeySets[instance].Keys, nil
 		}
 	}
-	return g.keys.Keys(ctx, j.JWKSURL, kid)
+	keys, err := g.keys.Keys(ctx, v.Edition(j.JWKSURL), kid)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
+	}
+	return keys, nil
 }
 
 // fitting returns the keys that may verify the token: by kid where both sides have one, and by the algorithm that the key allows.
-func fitting(keys []oauth.Key, token *oauth.Token, j *registry.JWTCredential) []oauth.Key {
+func fitting(keys []oauth.Key, token *oauth.Token) []oauth.Key {
 	var fit []oauth.Key
 	for _, k := range keys {
 		if token.Header.KeyID != "" && k.ID != "" && k.ID != token.Header.KeyID {
@@ -185,11 +190,11 @@ func fitting(keys []oauth.Key, token *oauth.Token, j *registry.JWTCredential) []
 }
 
 // signed reports whether one of the keys verifies the token's signature.
-func signed(token *oauth.Token, keys []oauth.Key, tried map[string]bool) bool {
+func (g *Gate) signed(token *oauth.Token, keys []oauth.Key, tried map[string]bool) bool {
 	for _, k := range keys {
 		good, known := tried[k.Thumbprint]
 		if !known {
-			good = verifies(token, k)
+			good = g.verified.verifies(token, k)
 			tried[k.Thumbprint] = good
 		}
 		if good {

@@ -3,17 +3,20 @@
 // changes.
 //
 // A request meets it as a question about a request: a platform's authorizer event (API Gateway REST TOKEN and
-// REQUEST, HTTP API 2.0) or a forward-auth subrequest (nginx). event.go and nginx.go turn it into the
-// *http.Request that it is about, without a body; this file routes it, decides, and admits it where the API
-// has no upstreams, since then nobody else counts its calls; policy.go, reply.go and nginx.go put the ruling
-// into the asker's words.
+// REQUEST, HTTP API 2.0) or a forward-auth question (nginx, Traefik, Envoy, Higress, Alibaba's gateways).
+// event.go and dialect.go turn it into the *http.Request that it is about, without a body; this file routes
+// it, decides, and admits it where the API has no upstreams, since then nobody else counts its calls;
+// policy.go, reply.go and forward.go put the ruling into the asker's words.
 //
 // Nothing here outlives its question. Everything is immutable after New and safe for concurrent use.
 //
 // Sources:
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html,
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html,
-// https://nginx.org/en/docs/http/ngx_http_auth_request_module.html, RFC 6750, RFC 9457.
+// https://nginx.org/en/docs/http/ngx_http_auth_request_module.html,
+// https://doc.traefik.io/traefik/middlewares/http/forwardauth/,
+// https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/ext_authz_filter,
+// https://www.alibabacloud.com/help/en/mse/user-guide/configure-custom-authentication, RFC 6750, RFC 9457.
 package authorizer
 
 import (
@@ -81,6 +84,11 @@ type ruling struct {
 	refusal   refusal         // the zero refusal where the call may pass
 	admission quota.Admission // of an API without upstreams
 	judged    []judged        // where the question was about all; the API that was asked for stands first
+	single    bool            // allowed, but this request only: another path may be judged otherwise
+	mapped    []string        // the headers that some consumer's claims are mapped to
+
+	// contentMD5 is the signed Content-MD5 of a call whose body was not seen: whoever sees it can compare.
+	contentMD5 string
 }
 
 // allowed reports whether the call may pass.
@@ -94,7 +102,7 @@ func (a *Authorizer) rule(ctx context.Context, q question) (ruling, error) {
 		return ruled, nil
 	}
 	err := a.reader.Consult(ctx, func(v registry.View) (registry.Result, error) {
-		ruled = ruling{requestID: q.requestID}
+		ruled = ruling{requestID: q.requestID, mapped: v.Mapped}
 		return a.judge(ctx, v, q, &ruled)
 	})
 	return ruled, err
@@ -142,6 +150,10 @@ func (a *Authorizer) decide(
 			return registry.Final, fmt.Errorf("reason %q has no refusal", decision.Reason)
 		}
 		return decision.Result(), nil
+	}
+	ruled.single = single(v, &decision)
+	if decision.Method == registry.MethodHMAC {
+		ruled.contentMD5 = bounded(r.Header.Get("Content-Md5"))
 	}
 	// The proxy admits the calls of an API with upstreams, and notices there what is old. Asked in front of
 	// something else, "allowed" too must not rest on old knowledge for long: the store is asked, at most once

@@ -18,6 +18,7 @@ type refusal struct {
 	message   string
 	code      string
 	challenge string // WWW-Authenticate of a 401
+	signed    string // X-Ca-Error-Message of a signature that does not fit
 }
 
 // unproven reports whether the caller did not prove who it is, so that a credential would help.
@@ -41,7 +42,8 @@ const codeAllowed = "allowed"
 // refused is the gate's refusal. A Reason without a look of its own has status 500: our own mistake.
 func refused(d *auth.Decision) refusal {
 	look := d.Reason.Refusal()
-	return refusal{status: look.Status, message: look.Message, code: look.Code, challenge: d.Challenge()}
+	return refusal{status: look.Status, message: look.Message, code: look.Code,
+		challenge: d.Challenge(), signed: d.CaErrorMessage()}
 }
 
 // limited is the refusal of a call over a limit of a domain, api, consumer or group.

@@ -126,7 +126,8 @@ func requestID(ctx context.Context) string {
 }
 
 // tokenRequest makes the request of a TOKEN event: all that is told of it is one header's value, and the
-// method's ARN. The value stands as Authorization, whatever header the authorizer takes it from.
+// method's ARN. The value stands as Authorization, whatever header the authorizer takes it from: a credential
+// at another place, and every x-ca signature, needs an authorizer of type REQUEST.
 func tokenRequest(ctx context.Context, e event, arn methodARN) *http.Request {
 	if strings.ContainsAny(arn.path, "?#") { // an ARN has no query: what the path is cannot be told
 		return nil
@@ -154,7 +155,8 @@ func restRequest(ctx context.Context, e event, arn methodARN) *http.Request {
 	}
 	target := path
 	if len(query) > 0 {
-		target += "?" + query.Encode()
+		// A space is %20: what is signed is decoded without form's "+".
+		target += "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
 	}
 	host := e.Context.Domain
 	if host == "" { // as in the console's test call

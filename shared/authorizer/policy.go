@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"keyless/shared/auth"
 	"keyless/shared/registry"
 )
 
@@ -16,7 +17,7 @@ import (
 const (
 	// maxResource is API Gateway's own bound on the ARN in a statement, in characters.
 	maxResource = 512
-	// maxJudged bounds the APIs that one question judges: each costs a signature's verification, some 0.3 ms.
+	// maxJudged bounds the APIs that one question judges: a policy has room for not many more.
 	maxJudged = 32
 )
 
@@ -42,6 +43,9 @@ func (a *Authorizer) judgeAll(
 	if route.API != nil {
 		list = append(list, judged{base: base(route.API), allowed: ruled.allowed()})
 	}
+	if ruled.single {
+		return list
+	}
 	for _, api := range apisOf(v.Snapshot, route.Domain) {
 		switch {
 		case api == route.API:
@@ -54,10 +58,18 @@ func (a *Authorizer) judgeAll(
 					slog.String("request_id", ruled.requestID), slog.String("api", api.Name),
 					slog.String("cause", err.Error()))
 			}
-			list = append(list, judged{base: base(api), allowed: err == nil && decision.Allowed})
+			allowed := err == nil && decision.Allowed && !single(v, &decision)
+			list = append(list, judged{base: base(api), allowed: allowed})
 		}
 	}
 	return list
+}
+
+// single reports whether a decision holds for the one request alone, so that no policy may carry it over to
+// another path: a signature covers the path, and global authentication asks for a token by the path.
+func single(v registry.View, d *auth.Decision) bool {
+	asked := d.API.Open() && v.Global != nil && v.Global.Status.On()
+	return d.Method == registry.MethodHMAC || asked && d.Method == ""
 }
 
 func base(api *registry.API) string { return strings.TrimSuffix(api.BasePath, "/") }
@@ -123,6 +135,14 @@ func policy(arn methodARN, mapping string, list []judged) events.APIGatewayCusto
 		return document(nil, []string{arn.stage + "/*"})
 	}
 	return document(arn.resources(allow), arn.resources(deny))
+}
+
+// one is the policy of a ruling that holds for one request: its method, its path, and no other.
+func (arn methodARN) one() events.APIGatewayCustomAuthorizerPolicy {
+	if !arn.sayable(arn.path) || strings.ContainsAny(arn.method, "*?$") {
+		return document(nil, []string{arn.stage + "/*"})
+	}
+	return document([]string{arn.stage + "/" + arn.method + arn.path}, nil)
 }
 
 // mapped takes the mapping off the base paths, and leaves out the APIs that are not reached through it.

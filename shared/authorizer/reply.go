@@ -3,7 +3,9 @@ package authorizer
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -17,15 +19,20 @@ const (
 	maxContextValue = 512
 )
 
-// policyReply answers a REST API. The policy is a function of the credential, the domain and the registry.
+// policyReply answers a REST API. The policy is a function of the credential, the domain and the registry;
+// where the credential proves one request alone, of that request too.
 func policyReply(arn methodARN, r *http.Request, ruled *ruling) events.APIGatewayCustomAuthorizerResponse {
 	mapping := ""
 	if r != nil {
 		mapping = arn.mapping(r)
 	}
+	document := policy(arn, mapping, ruled.judged)
+	if ruled.allowed() && ruled.single {
+		document = arn.one()
+	}
 	return events.APIGatewayCustomAuthorizerResponse{
 		PrincipalID:    principal(ruled),
-		PolicyDocument: policy(arn, mapping, ruled.judged),
+		PolicyDocument: document,
 		Context:        contextOf(ruled),
 	}
 }
@@ -45,12 +52,21 @@ func principal(ruled *ruling) string {
 }
 
 // contextOf is what the user's integration may pass on: strings, always the same names, identity on allow
-// only.
+// only. A header that claims are mapped to has its name in lower case with "_" for "-", and never ours.
 func contextOf(ruled *ruling) map[string]any {
-	told := map[string]any{
-		"consumer": "", "method": "", "subject": "", "client_id": "",
-		"request_id": ruled.requestID, "code": codeOf(ruled),
+	told := map[string]any{}
+	for _, name := range ruled.mapped {
+		told[contextName(name)] = ""
 	}
+	if ruled.allowed() {
+		for _, header := range ruled.decision.Headers {
+			told[contextName(header.Name)] = bounded(header.Value)
+		}
+	}
+	maps.Copy(told, map[string]any{
+		"consumer": "", "method": "", "subject": "", "client_id": "", "content_md5": "",
+		"request_id": ruled.requestID, "code": codeOf(ruled),
+	})
 	if d := &ruled.decision; ruled.allowed() {
 		if d.Consumer != nil {
 			told["consumer"] = d.Consumer.Name
@@ -58,8 +74,13 @@ func contextOf(ruled *ruling) map[string]any {
 		told["method"] = d.Method
 		told["subject"] = bounded(d.Subject)
 		told["client_id"] = bounded(d.ClientID)
+		told["content_md5"] = ruled.contentMD5
 	}
 	return told
+}
+
+func contextName(header string) string {
+	return strings.ReplaceAll(strings.ToLower(header), "-", "_")
 }
 
 func bounded(value string) string {

@@ -46,6 +46,8 @@ func commands() []command {
 		{"demo", "", "start everything on free ports, run the keyless flow step by step, stop", demonstrate},
 		{"demo-upstream", "[--addr HOST:PORT]", "run the demo model alone", demoUpstream},
 		{"apply", "-f FILE [--prune] [--dry-run] [--json]", "make the registry what the file says", apply},
+		{"keys", "refresh", "make every instance fetch foreign key sets anew", keys},
+		{"keys", "refresh", "make every instance fetch foreign key sets anew", keys},
 		{"version", "", "print the version", version},
 	}
 }

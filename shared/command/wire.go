@@ -41,7 +41,7 @@ func wire(p *process.Process) (*handlers, error) {
 	gate := auth.New(jwks.New(jwks.Options{
 		Shared:       jwks.NewRedis(p.Redis, c.Cell),
 		AllowPrivate: c.AllowPrivateURLs, AllowLoopback: c.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
-	}), c.PublicURL, time.Now)
+	}), c.PublicURL, time.Now).WithNonces(counts)
 	return &handlers{
 		host: public.Hostname(),
 		token: token.New(token.Options{
@@ -49,7 +49,7 @@ func wire(p *process.Process) (*handlers, error) {
 		}),
 		discovery: discovery.New(discovery.Options{Reader: p.Reader, PublicURL: c.PublicURL, TokenURL: c.TokenURL}),
 		authorizer: authorizer.New(authorizer.Options{
-			Reader: p.Reader, Gate: gate, Quota: counts, Proxies: c.TrustedProxies, Now: time.Now, Log: p.Log,
+			Reader: p.Reader, Gate: gate.WithoutBodies(), Quota: counts, Proxies: c.TrustedProxies, Now: time.Now, Log: p.Log,
 		}),
 		proxy: proxy.New(proxy.Options{Reader: p.Reader, Gate: gate, Quota: counts, Now: time.Now, Log: p.Log}),
 		admin: admin.New(admin.Options{

@@ -91,7 +91,7 @@ func (f *fetcher) request(ctx context.Context, address string) (*http.Request, *
 	if err != nil {
 		return nil, nil, errors.New("not a URL")
 	}
-	if u.Host == "" || u.Hostname() == "" || u.Opaque != "" || u.User != nil || u.Fragment != "" {
+	if u.Host == "" || u.Hostname() == "" || u.Opaque != "" || u.User != nil {
 		return nil, nil, errors.New("not a URL of scheme, host and path")
 	}
 	client := f.secure

@@ -108,7 +108,8 @@ func New(o Options) *Cache {
 	return c
 }
 
-// Keys returns the keys of the JWK Set at a URL, all of them: the caller picks by kid. Where kid is not empty
+// Keys returns the keys of the JWK Set at a URL, all of them: the caller picks by kid. A fragment behind the URL names an edition: it is
+// part of the name under which the set is kept, and never leaves for the issuer. Where kid is not empty
 // and not among them, the set has been fetched again first, within the limit. The error is ErrUnavailable or
 // the context's. The keys are shared and immutable.
 //

@@ -316,7 +316,6 @@ func TestJ8URLsThatAreRefusedLookUnreachable(t *testing.T) {
 		"http to a public address":    {loopback, "http://192.0.2.1/", false},
 		"nobody listens":              {loopback, closed.URL, false},
 		"userinfo":                    {loopback, strings.Replace(i.URL, "//", "//user:canary@", 1), false},
-		"a fragment":                  {loopback, i.URL + "#f", false},
 		"another scheme":              {loopback, "file:///etc/passwd", false},
 		"no scheme":                   {loopback, "127.0.0.1" + port, false},
 		"no host":                     {loopback, "https:///x", false},

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxJSONDepth bounds nesting: no token, key set or configuration of ours nests deeper, and deep nesting is a way to burn CPU.
-const MaxJSONDepth = 32
+// MaxJSONDepth bounds nesting: no token, key set, configuration or tool schema nests deeper, and deep nesting is a way to burn CPU.
+const MaxJSONDepth = 64
 
 // Object splits a JSON object into its members, by exact name, each with its text as sent.
 // It refuses what encoding/json lets pass and what makes two readers see two messages: invalid UTF-8, a second value, a duplicate

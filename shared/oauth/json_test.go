@@ -76,7 +76,8 @@ func TestStringForms(t *testing.T) {
 	}
 }
 
-// strictly reads one JSON value with encoding/json's tokens, refusing what Object refuses: an independent judge.
+// strictly reads one JSON value with encoding/json's tokens, refusing what Object refuses: an independent
+// judge.
 func strictly(d *json.Decoder, depth int) error {
 	token, err := d.Token()
 	if err != nil {
@@ -119,7 +120,8 @@ func FuzzObject(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		members, err := oauth.Object(text)
-		sound := utf8.Valid(text) && json.Valid(text) && bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) &&
+		sound := utf8.Valid(text) && json.Valid(text) && bytes.HasPrefix(bytes.TrimLeft(text,
+			" \t\r\n"), []byte("{")) &&
 			strictly(json.NewDecoder(bytes.NewReader(text)), 1) == nil
 		if sound != (err == nil) {
 			t.Fatalf("%q: sound %t, but %v", text, sound, err)

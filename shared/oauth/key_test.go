@@ -74,7 +74,9 @@ func TestKeysOfASet(t *testing.T) {
 		"a private key of no use":   {with(keyA3, `"use":"enc","d":"`+secret+`"`), "private key", "private key"},
 		"symmetric beside public":   {oct(32), "symmetric and public", "must not be published"},
 		"a point off the curve":     {offLine, "not a point", "not a point"},
-		"x too short":               {strings.Replace(keyA3, "f83O", "", 1), "x is not 32 bytes", "x is not 32 bytes"},
+		"x too short": {
+			strings.Replace(keyA3, "f83O", "", 1), "x is not 32 bytes", "x is not 32 bytes",
+		},
 		"x not base64url":           {strings.Replace(keyA3, "f83O", "+83O", 1), "x is not base64url", "x is not"},
 		"x padded":                  {strings.Replace(keyA3, `VEU"`, `VEU="`, 1), "x is not base64url", "x is not"},
 		"x missing":                 {`{"kty":"EC","crv":"P-256","y":"AA"}`, "x is missing", "x is missing"},
@@ -93,7 +95,8 @@ func TestKeysOfASet(t *testing.T) {
 		"members that nobody knows": {with(keyA3, `"x5c":["MII"],"zzz":{"a":1}`), "", ""},
 	}
 	for name, test := range tests {
-		for kind, want := range map[oauth.KeySetKind]string{oauth.Pasted: test.pasted, oauth.Fetched: test.fetched} {
+		for kind, want := range map[oauth.KeySetKind]string{oauth.Pasted: test.pasted,
+			oauth.Fetched: test.fetched} {
 			keys, err := oauth.ParseJWKSet([]byte(set(good, test.jwk)), kind)
 			switch {
 			case want == "" || want == passed:
@@ -151,7 +154,8 @@ func TestWholeSets(t *testing.T) {
 	}
 	for name, test := range tests {
 		for kind, want := range map[oauth.KeySetKind]bool{oauth.Pasted: test.pasted, oauth.Fetched: test.fetched} {
-			if keys, err := oauth.ParseJWKSet([]byte(test.text), kind); (err == nil) != want || (len(keys) > 0) != want {
+			if keys, err := oauth.ParseJWKSet([]byte(test.text), kind); (err == nil) != want ||
+				(len(keys) > 0) != want {
 				t.Errorf("%s, kind %d: %d keys, %v", name, kind, len(keys), err)
 			}
 		}
@@ -190,7 +194,8 @@ func TestAlgorithmsOfAKey(t *testing.T) {
 			t.Errorf("%s: symmetric", name)
 		}
 	}
-	for _, jwk := range []string{oct(31), oct(1025), with(oct(32), `"alg":"HS512"`), with(oct(48), `"alg":"ES256"`)} {
+	for _, jwk := range []string{oct(31), oct(1025), with(oct(32), `"alg":"HS512"`),
+		with(oct(48), `"alg":"ES256"`)} {
 		if keys, err := oauth.ParseJWKSet([]byte(jwk), oauth.Pasted); err == nil {
 			t.Errorf("%.40s… passes with %v", jwk, keys[0].Algorithms)
 		}
@@ -200,7 +205,8 @@ func TestAlgorithmsOfAKey(t *testing.T) {
 // FuzzJWKS looks for a set that passes and should not.
 func FuzzJWKS(f *testing.F) {
 	for _, seed := range []string{
-		set(keyA2, keyA3, key8037), keyA3, oct(32), set(oct(64)), `{"keys":[]}`, "<html>", set(with(keyA3, `"d":"AA"`)),
+		set(keyA2, keyA3, key8037), keyA3, oct(32), set(oct(64)), `{"keys":[]}`, "<html>", set(with(keyA3,
+			`"d":"AA"`)),
 		set(offLine), set(rsaOf(2048, "Aw")), set(with(keyA3, `"use":"enc"`), key8037), key7638,
 	} {
 		f.Add([]byte(seed))

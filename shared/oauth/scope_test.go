@@ -21,12 +21,14 @@ func TestParseScope(t *testing.T) {
 		want []string
 		ok   bool
 	}{
-		"nothing":                      {"", nil, true},
-		"one":                          {"a", []string{"a"}, true},
-		"two":                          {"b a", []string{"b", "a"}, true},
-		"one twice":                    {"a b a", []string{"a", "b"}, true},
-		"letter case counts":           {"a A", []string{"a", "A"}, true},
-		"IDaaS form":                   {"cloud:idaas:gw|model.invoke", []string{"cloud:idaas:gw|model.invoke"}, true},
+		"nothing":            {"", nil, true},
+		"one":                {"a", []string{"a"}, true},
+		"two":                {"b a", []string{"b", "a"}, true},
+		"one twice":          {"a b a", []string{"a", "b"}, true},
+		"letter case counts": {"a A", []string{"a", "A"}, true},
+		"IDaaS form": {
+			"cloud:idaas:gw|model.invoke", []string{"cloud:idaas:gw|model.invoke"}, true,
+		},
 		"first and last character":     {"! ~", []string{"!", "~"}, true},
 		"beside the quote":             {"!#[]", []string{"!#[]"}, true},
 		"as many as may be":            {strings.Join(many, " "), many, true},
@@ -56,9 +58,11 @@ func TestChallenge(t *testing.T) {
 	tests := map[string]struct {
 		got, want string
 	}{
-		"the scheme alone":         {oauth.Challenge("Bearer"), `Bearer`},
-		"a parameter":              {oauth.Challenge("Bearer", "realm", "a"), `Bearer realm="a"`},
-		"several":                  {oauth.Challenge("Bearer", "realm", "a", "error", "e"), `Bearer realm="a", error="e"`},
+		"the scheme alone": {oauth.Challenge("Bearer"), `Bearer`},
+		"a parameter":      {oauth.Challenge("Bearer", "realm", "a"), `Bearer realm="a"`},
+		"several": {
+			oauth.Challenge("Bearer", "realm", "a", "error", "e"), `Bearer realm="a", error="e"`,
+		},
 		"an empty one is left out": {oauth.Challenge("Bearer", "realm", "", "error", "e"), `Bearer error="e"`},
 		"no way out of the quotes": {oauth.Challenge("Bearer", "realm", "a\"\\\r\nX: 1é"), `Bearer realm="aX: 1"`},
 		"a name without a value":   {oauth.Challenge("Bearer", "realm"), `Bearer`},
@@ -76,7 +80,8 @@ func TestRefuse(t *testing.T) {
 		oauth.InvalidRequest: http.StatusBadRequest, oauth.InvalidClient: http.StatusUnauthorized,
 		oauth.UnauthorizedClient: http.StatusBadRequest, oauth.UnsupportedGrantType: http.StatusBadRequest,
 		oauth.InvalidScope: http.StatusBadRequest, oauth.InvalidTarget: http.StatusBadRequest,
-		oauth.TemporarilyUnavailable: http.StatusServiceUnavailable, oauth.ServerError: http.StatusInternalServerError,
+		oauth.TemporarilyUnavailable: http.StatusServiceUnavailable,
+		oauth.ServerError:            http.StatusInternalServerError,
 	} {
 		if got := oauth.Refuse(code, "why"); got.Status != status || got.Code != code || got.Description != "why" {
 			t.Errorf("%s: %+v", code, got)

@@ -183,14 +183,16 @@ func TestParsedMembers(t *testing.T) {
 		t.Errorf("header %+v", token.Header)
 	}
 	c := token.Claims
-	if c.Issuer != "https://i.test" || c.Subject != "sé" || c.ID != "j" || !slices.Equal(c.Audience, []string{"a", "b"}) {
+	if c.Issuer != "https://i.test" || c.Subject != "sé" || c.ID != "j" ||
+		!slices.Equal(c.Audience, []string{"a", "b"}) {
 		t.Errorf("claims %+v", c)
 	}
 	if !c.ExpiresAt.Equal(time.Unix(1300819380, 25e7)) || c.NotBefore.Unix() != 5 || c.IssuedAt.Unix() != 6 {
 		t.Errorf("times %v %v %v", c.ExpiresAt, c.NotBefore, c.IssuedAt)
 	}
 	for claim, want := range map[string][]string{
-		"uid": {"u"}, "scope": {"one", "two", "three"}, "n": nil, "missing": nil, "iss": {"https://i.test"}, "UID": nil,
+		"uid": {"u"}, "scope": {"one", "two", "three"}, "n": nil, "missing": nil,
+		"iss": {"https://i.test"}, "UID": nil,
 		"aud": nil,
 	} {
 		if got := c.Values(claim); !slices.Equal(got, want) {
@@ -198,7 +200,8 @@ func TestParsedMembers(t *testing.T) {
 		}
 	}
 	bare, err := oauth.Parse(compact(plainHeader, plainClaims))
-	if err != nil || !bare.Claims.NotBefore.IsZero() || !bare.Claims.IssuedAt.IsZero() || bare.Claims.Audience != nil {
+	if err != nil || !bare.Claims.NotBefore.IsZero() || !bare.Claims.IssuedAt.IsZero() ||
+		bare.Claims.Audience != nil {
 		t.Errorf("absent claims: %+v, %v", bare, err)
 	}
 }

@@ -20,8 +20,6 @@ import (
 
 // Bounds of what one call can make us do.
 const (
-	// defaultMaxBody is what a body may have where neither API nor door says less.
-	defaultMaxBody = 32 << 20
 	// firstRoom is what a body gets at once, whatever length it announces: memory follows what arrives.
 	firstRoom = 64 << 10
 	// maxParameters bounds the query: proxies and upstreams differ on where they stop reading.
@@ -40,6 +38,7 @@ type call struct {
 	id string
 
 	route     registry.Route
+	mapped    []string // headers that claims are mapped to, for whatever consumer
 	dialect   dialect
 	upstream  *registry.Upstream
 	decision  auth.Decision
@@ -95,7 +94,7 @@ func unsupported(r *http.Request) *refusal {
 // find routes the call. What nobody offers, and what is offered to authorizers only, is not here.
 func (c *call) find(v registry.View) *refusal {
 	route, err := v.Route(c.in)
-	c.route, c.dialect = route, problem
+	c.route, c.dialect, c.mapped = route, problem, v.Mapped
 	if err != nil {
 		return badRequest(registry.ErrPath.Error())
 	}
@@ -126,7 +125,7 @@ func (p *proxy) maxBody(a *registry.API) int64 {
 	if a.BodyMaxBytes > 0 {
 		return min(a.BodyMaxBytes, p.MaxBody)
 	}
-	return min(defaultMaxBody, p.MaxBody)
+	return min(registry.DefaultBodyMaxBytes, p.MaxBody)
 }
 
 // readBody reads the body once, at most limit bytes of it.
@@ -153,7 +152,28 @@ func (c *call) readBody(limit int64) *refusal {
 		return badRequest("the request body ended early or could not be read")
 	}
 	c.body = read.Bytes()
+	c.in.Body = io.NopCloser(bytes.NewReader(c.body)) // for the gate, where the call is considered anew
 	return nil
+}
+
+// judgeModel holds a consumer who may name some models only to them. It reads the one member that it judges; what the upstream reads
+// is the same, for a body with a second one is refused.
+func (c *call) judgeModel() *refusal {
+	if c.route.API.Type != registry.LLM || !c.decision.LimitsModels() {
+		return nil
+	}
+	model := ""
+	if len(c.body) > 0 {
+		members, err := oauth.Object(c.body)
+		if err != nil {
+			return badRequest("the body is to be one JSON object that names the model once: it is " + err.Error())
+		}
+		model, _ = oauth.String(members["model"])
+	}
+	if c.decision.ModelAllowed(model) {
+		return nil
+	}
+	return ofDecision(c.decision)
 }
 
 // rpcID returns the id of the JSON-RPC request that an error answers, null where it is not clear (JSON-RPC

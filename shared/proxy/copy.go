@@ -27,7 +27,6 @@ func (p *proxy) relay(c *call, x *exchange) {
 		x.scrub()
 	}
 	client := http.NewResponseController(c.w)
-	defer func() { _ = client.SetWriteDeadline(time.Time{}) }() // the connection may serve another request
 	events := isEventStream(x.Header)
 	c.w.WriteHeader(x.StatusCode)
 	err := p.copy(c.w, client, x, events || x.ContentLength < 0)
@@ -49,8 +48,8 @@ func (p *proxy) relay(c *call, x *exchange) {
 }
 
 // copy reads and writes until the body ends. The error is the upstream's, or wraps errTaken. A live answer
-// is flushed at each read.
-// Each read gives the client new time to take it.
+// is flushed at each read. Each read gives the client new time to take it; net/http lifts the deadline with
+// the end of the answer.
 func (p *proxy) copy(w io.Writer, client *http.ResponseController, x *exchange, live bool) error {
 	buffer := buffers.Get().(*[bufferBytes]byte)
 	defer buffers.Put(buffer)

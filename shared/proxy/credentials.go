@@ -35,6 +35,9 @@ func (c *call) dropCredentials(h http.Header) {
 			}
 		}
 	}
+	if c.decision.Method == registry.MethodHMAC || c.managed() {
+		dropSigned(h)
+	}
 	switch {
 	case pass:
 	case place.In == registry.InHeader:
@@ -44,6 +47,15 @@ func (c *call) dropCredentials(h http.Header) {
 			h["Cookie"] = rest
 		} else {
 			h.Del("Cookie")
+		}
+	}
+}
+
+// dropSigned takes out the headers of an HMAC signature, which was for the gateway.
+func dropSigned(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Ca-") {
+			delete(h, name)
 		}
 	}
 }

@@ -21,6 +21,8 @@ type refusal struct {
 	message   string
 	challenge string // WWW-Authenticate
 	soon      bool   // worth another try in a few seconds
+
+	stringToSign string // X-Ca-Error-Message
 }
 
 // What is wrong with the request.
@@ -75,7 +77,9 @@ var (
 // ofDecision is the gate's refusal.
 func ofDecision(d auth.Decision) *refusal {
 	f := d.Reason.Refusal()
-	return &refusal{status: f.Status, code: f.Code, message: f.Message, challenge: d.Challenge()}
+	return &refusal{
+		status: f.Status, code: f.Code, message: f.Message, challenge: d.Challenge(), stringToSign: d.CaErrorMessage(),
+	}
 }
 
 // ofLimit is a limit's refusal, in the words of the requirement. When to come again is told by the
@@ -89,10 +93,9 @@ func ofLimit(l quota.Refusal) *refusal {
 
 // failed turns a failure on the way to an admission into what the caller may know of it. The rest goes to
 // the access line.
-func (p *proxy) failed(c *call, err error) refusal {
+func failed(c *call, err error) refusal {
 	c.note(slog.String("error", err.Error()))
 	ctx := c.in.Context()
-	var gate gateFailure
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		// The client is gone, or the process ends; nobody can tell which, and the words cost nothing.
@@ -107,8 +110,7 @@ func (p *proxy) failed(c *call, err error) refusal {
 		return clockSkew
 	case errors.Is(err, errNoVerdict):
 		return internal
-	case errors.As(err, &gate) && p.Reader.Ready(ctx) == nil:
-		// The gate asks two others, the store and the key sets; the store answers.
+	case errors.Is(err, auth.ErrKeys):
 		return keysUnavailable
 	}
 	return storeUnavailable
@@ -164,10 +166,12 @@ func (c *call) refuse(r refusal) {
 	h.Set("Content-Type", c.dialect.contentType())
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Request-Id", c.id)
 	c.admission.SetHeaders(h)
 	if r.challenge != "" {
 		h.Set("WWW-Authenticate", r.challenge)
+	}
+	if r.stringToSign != "" {
+		h.Set("X-Ca-Error-Message", r.stringToSign)
 	}
 	if r.soon {
 		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(3))) // spread, so that they do not all come back at once

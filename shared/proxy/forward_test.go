@@ -185,6 +185,8 @@ func TestProviderKeyStaysHere(t *testing.T) {
 		equal(t, "Location", got.Header.Get("Location"), "")
 	}
 	equal(t, "requests at the other host", other.count(), 0)
+	within(t, "the first access line is written", w.ended)
+	within(t, "the second access line is written", w.ended)
 	if text := w.log.String(); strings.Contains(text, providerKey) || strings.Contains(text,
 		token("shop")) {
 		t.Error("a secret stands in the log: " + text)
@@ -212,6 +214,7 @@ func TestAdmissionIsAskedForTheCall(t *testing.T) {
 	equal(t, "consumer", call.Consumer.Name, "shop")
 	equal(t, "groups that exist", len(call.Groups), 1)
 	equal(t, "revision", call.Revision != "", true)
+	within(t, "the access line is written", w.ended)
 	for _, fact := range []string{"api=models", "domain=default", "consumer=shop", "upstream=openai",
 		"upstream_status=200", "ttfb_ms="} {
 		equal(t, "the access line has "+fact, strings.Contains(w.log.String(), fact), true)

@@ -72,6 +72,9 @@ func passedUp(in http.Header) http.Header {
 func (c *call) headerUp() (http.Header, string) {
 	h := passedUp(c.in.Header)
 	c.dropCredentials(h)
+	for _, name := range c.mapped {
+		h.Del(name)
+	}
 	for _, header := range c.decision.Headers {
 		if h.Del(header.Name); header.Value != "" {
 			h.Set(header.Name, header.Value)
@@ -124,7 +127,8 @@ func keepsTrace(value string) bool {
 		value[36:52] != zeroSpan && (value[:2] != traceVersion || len(value) == traceLength)
 }
 
-// answerHeader makes the header of the answer: what passes of the upstream's, and ours.
+// answerHeader makes the header of the answer: what passes of the upstream's, and ours. X-Request-Id stands
+// there already, by accesslog.
 func (c *call) answerHeader(x *exchange, now time.Time) {
 	ofConnection := tokensOf(x.Header["Connection"])
 	out := c.w.Header()
@@ -139,7 +143,6 @@ func (c *call) answerHeader(x *exchange, now time.Time) {
 	if wait := retryAfter(x, now); wait != "" {
 		out.Set("Retry-After", wait)
 	}
-	out.Set("X-Request-Id", c.id)
 	c.admission.SetHeaders(out)
 }
 

@@ -55,7 +55,7 @@ type proxy struct {
 
 func newProxy(o Options) *proxy {
 	if o.MaxBody <= 0 {
-		o.MaxBody = defaultMaxBody
+		o.MaxBody = registry.DefaultBodyMaxBytes
 	}
 	return &proxy{Options: o, transport: newTransport(), patience: defaultPatience}
 }
@@ -67,7 +67,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := p.permit(c)
 	switch {
 	case err != nil:
-		c.refuse(p.failed(c, err))
+		c.refuse(failed(c, err))
 	case c.refused != nil:
 		c.refuse(*c.refused)
 	default:
@@ -97,7 +97,7 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 	ctx := c.in.Context()
 	decision, err := p.Gate.Decide(ctx, v, c.in, c.route.API)
 	if err != nil {
-		return registry.Final, gateFailure{err}
+		return registry.Final, err
 	}
 	c.decision = decision
 	if !decision.Allowed {
@@ -106,6 +106,9 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 	}
 	if c.refused = c.readBody(p.maxBody(c.route.API)); c.refused != nil {
 		return registry.Final, nil
+	}
+	if c.refused = c.judgeModel(); c.refused != nil {
+		return c.decision.Result(), nil
 	}
 	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < leastTime {
 		return registry.Final, errLate
@@ -160,8 +163,8 @@ func (p *proxy) forward(c *call) {
 	defer x.end()
 	if unfit := c.unfit(x); unfit != nil {
 		if unfit.code == upstreamAuth.code {
-			p.Log.Error("an upstream refuses the provider's key", "upstream", c.upstream.Name, "api", c.route.API.Name,
-				"status", x.StatusCode, "request_id", c.id)
+			p.Log.Error("an upstream refuses the provider's key", "upstream", c.upstream.Name,
+				"api", c.route.API.Name, "status", x.StatusCode, "request_id", c.id)
 		}
 		c.refuse(*unfit)
 		return
@@ -187,8 +190,3 @@ var (
 	errLate      = errors.New("less time is left than a call needs")
 	errNoVerdict = errors.New("the admission neither admits nor refuses")
 )
-
-// gateFailure marks what the gate could not find out.
-type gateFailure struct{ error }
-
-func (g gateFailure) Unwrap() error { return g.error }

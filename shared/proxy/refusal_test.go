@@ -129,10 +129,10 @@ func TestEveryReasonHasItsAnswer(t *testing.T) {
 		status, code, message, challenge := proxy.OfDecision(d)
 		want := reason.Refusal()
 		equal(t, string(reason), status, want.Status)
-		equal(t, string(reason), code, string(reason))
+		equal(t, string(reason), code, want.Code)
 		equal(t, string(reason), message, want.Message)
 		equal(t, string(reason)+": a 401 has its challenge", challenge != "", status == 401)
-		equal(t, string(reason)+": refused", status == 401 || status == 403, true)
+		equal(t, string(reason)+": refused", status >= 400 && status < 500, true)
 	}
 }
 
@@ -178,7 +178,7 @@ func TestFailuresAreToldApart(t *testing.T) {
 			w.change = func(o *proxy.Options) { o.Reader = registry.NewReader(f(w.store), nil, o.Now) }
 		}
 	}
-	within := func(d time.Duration) func(*world) {
+	timed := func(d time.Duration) func(*world) {
 		return func(w *world) {
 			w.around = func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -217,9 +217,9 @@ func TestFailuresAreToldApart(t *testing.T) {
 			"registry_busy", true},
 		"no verdict": {verdict(quota.Admission{}, nil), "shop", 500, "internal",
 			false},
-		"less than two seconds left": {within(1900 * time.Millisecond), "shop", 503, "deadline",
+		"less than two seconds left": {timed(1900 * time.Millisecond), "shop", 503, "deadline",
 			false},
-		"enough time is left": {within(time.Minute), "shop", 200, "", false},
+		"enough time is left": {timed(time.Minute), "shop", 200, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -231,6 +231,7 @@ func TestFailuresAreToldApart(t *testing.T) {
 				row.code != "")
 			equal(t, "worth another try", got.Header.Get("Retry-After") != "", row.again)
 			equal(t, "given back", w.quota.given(), 0)
+			within(t, "the access line is written", w.ended)
 			if strings.Contains(got.body, "10.1.2.3") {
 				t.Error("an address stands in the answer: " + got.body)
 			}

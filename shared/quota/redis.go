@@ -186,3 +186,17 @@ func readAnswer(reply *redis.Cmd, rules int) (answer, error) {
 const maxRecord = 64
 
 var errReply = errors.New("the store answers what the script does not say")
+
+// First remembers a key for a time and reports whether it was new: what may be used once is used once, on any number of instances.
+// An error means that nobody knows, which is no permission. One round trip.
+//
+//	{o:<key>}  string  "1"; lives as long as was asked
+func (q *Quota) First(ctx context.Context, key string, remember time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, admitWithin)
+	defer cancel()
+	first, err := q.scripts.client.SetNX(ctx, q.space.Once(key), "1", remember).Result()
+	if err != nil {
+		return false, fmt.Errorf("remember what may be used once: %w", err)
+	}
+	return first, nil
+}

@@ -31,22 +31,40 @@ func TestDayWindow(t *testing.T) {
 		start      string // with offset
 		length     time.Duration
 	}{
-		"a plain day in UTC":          {"UTC", "2026-11-25", "2026-11-25T00:00:00Z", 24 * time.Hour},
-		"a plain day in Shanghai":     {"Asia/Shanghai", "2026-11-25", "2026-11-25T00:00:00+08:00", 24 * time.Hour},
-		"the clock goes back":         {"America/New_York", "2026-11-01", "2026-11-01T00:00:00-04:00", 25 * time.Hour},
-		"the clock goes forward":      {"America/New_York", "2026-03-08", "2026-03-08T00:00:00-05:00", 23 * time.Hour},
-		"half an hour back":           {"Australia/Lord_Howe", "2026-04-05", "2026-04-05T00:00:00+11:00", 1470 * time.Minute},
-		"half an hour forward":        {"Australia/Lord_Howe", "2026-10-04", "2026-10-04T00:00:00+10:30", 1410 * time.Minute},
-		"no midnight, Beirut":         {"Asia/Beirut", "2026-03-29", "2026-03-29T01:00:00+03:00", 23 * time.Hour},
-		"no midnight, Cairo":          {"Africa/Cairo", "2026-04-24", "2026-04-24T01:00:00+03:00", 23 * time.Hour},
-		"no midnight, Santiago":       {"America/Santiago", "2026-09-06", "2026-09-06T01:00:00-03:00", 23 * time.Hour},
-		"the day before no midnight":  {"America/Santiago", "2026-09-05", "2026-09-05T00:00:00-04:00", 24 * time.Hour},
-		"the last hour twice":         {"America/Santiago", "2026-04-04", "2026-04-04T00:00:00-03:00", 25 * time.Hour},
-		"midnight twice, Havana":      {"America/Havana", "2026-11-01", "2026-11-01T00:00:00-04:00", 25 * time.Hour},
-		"before a date that is not":   {"Pacific/Apia", "2011-12-29", "2011-12-29T00:00:00-10:00", 24 * time.Hour},
-		"after a date that is not":    {"Pacific/Apia", "2011-12-31", "2011-12-31T00:00:00+14:00", 24 * time.Hour},
-		"a leap day":                  {"Europe/Berlin", "2028-02-29", "2028-02-29T00:00:00+01:00", 24 * time.Hour},
-		"a zone of quarter hours":     {"Asia/Kathmandu", "2026-11-25", "2026-11-25T00:00:00+05:45", 24 * time.Hour},
+		"a plain day in UTC":      {"UTC", "2026-11-25", "2026-11-25T00:00:00Z", 24 * time.Hour},
+		"a plain day in Shanghai": {"Asia/Shanghai", "2026-11-25", "2026-11-25T00:00:00+08:00", 24 * time.Hour},
+		"the clock goes back": {
+			"America/New_York", "2026-11-01", "2026-11-01T00:00:00-04:00", 25 * time.Hour,
+		},
+		"the clock goes forward": {
+			"America/New_York", "2026-03-08", "2026-03-08T00:00:00-05:00", 23 * time.Hour,
+		},
+		"half an hour back": {
+			"Australia/Lord_Howe", "2026-04-05", "2026-04-05T00:00:00+11:00", 1470 * time.Minute,
+		},
+		"half an hour forward": {
+			"Australia/Lord_Howe", "2026-10-04", "2026-10-04T00:00:00+10:30", 1410 * time.Minute,
+		},
+		"no midnight, Beirut": {"Asia/Beirut", "2026-03-29", "2026-03-29T01:00:00+03:00", 23 * time.Hour},
+		"no midnight, Cairo":  {"Africa/Cairo", "2026-04-24", "2026-04-24T01:00:00+03:00", 23 * time.Hour},
+		"no midnight, Santiago": {
+			"America/Santiago", "2026-09-06", "2026-09-06T01:00:00-03:00", 23 * time.Hour,
+		},
+		"the day before no midnight": {
+			"America/Santiago", "2026-09-05", "2026-09-05T00:00:00-04:00", 24 * time.Hour,
+		},
+		"the last hour twice": {
+			"America/Santiago", "2026-04-04", "2026-04-04T00:00:00-03:00", 25 * time.Hour,
+		},
+		"midnight twice, Havana": {
+			"America/Havana", "2026-11-01", "2026-11-01T00:00:00-04:00", 25 * time.Hour,
+		},
+		"before a date that is not": {"Pacific/Apia", "2011-12-29", "2011-12-29T00:00:00-10:00", 24 * time.Hour},
+		"after a date that is not":  {"Pacific/Apia", "2011-12-31", "2011-12-31T00:00:00+14:00", 24 * time.Hour},
+		"a leap day":                {"Europe/Berlin", "2028-02-29", "2028-02-29T00:00:00+01:00", 24 * time.Hour},
+		"a zone of quarter hours": {
+			"Asia/Kathmandu", "2026-11-25", "2026-11-25T00:00:00+05:45", 24 * time.Hour,
+		},
 		"the end of a year":           {"Asia/Tokyo", "2026-12-31", "2026-12-31T00:00:00+09:00", 24 * time.Hour},
 		"after the year 2038, Berlin": {"Europe/Berlin", "2040-03-25", "2040-03-25T00:00:00+01:00", 23 * time.Hour},
 	}
@@ -73,13 +91,21 @@ func TestMonthWindow(t *testing.T) {
 	tests := map[string]struct {
 		zone, moment, start, end string
 	}{
-		"the first second":     {"Asia/Shanghai", "2026-02-01 00:00:00", "2026-02-01T00:00:00+08:00", "2026-03-01T00:00:00+08:00"},
-		"the last second":      {"Asia/Shanghai", "2026-01-31 23:59:59", "2026-01-01T00:00:00+08:00", "2026-02-01T00:00:00+08:00"},
-		"December":             {"UTC", "2026-12-31 12:00:00", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"},
-		"the 31st of a month":  {"UTC", "2026-01-31 12:00:00", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"},
-		"leap February":        {"UTC", "2028-02-29 12:00:00", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"},
-		"over a set-back":      {"Europe/Berlin", "2026-10-31 12:00:00", "2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00"},
-		"a first that is late": {"America/Asuncion", "2017-10-01 12:00:00", "2017-10-01T01:00:00-03:00", "2017-11-01T00:00:00-03:00"},
+		"the first second": {
+			"Asia/Shanghai", "2026-02-01 00:00:00", "2026-02-01T00:00:00+08:00", "2026-03-01T00:00:00+08:00",
+		},
+		"the last second": {
+			"Asia/Shanghai", "2026-01-31 23:59:59", "2026-01-01T00:00:00+08:00", "2026-02-01T00:00:00+08:00",
+		},
+		"December":            {"UTC", "2026-12-31 12:00:00", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"},
+		"the 31st of a month": {"UTC", "2026-01-31 12:00:00", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"},
+		"leap February":       {"UTC", "2028-02-29 12:00:00", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"},
+		"over a set-back": {
+			"Europe/Berlin", "2026-10-31 12:00:00", "2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00",
+		},
+		"a first that is late": {
+			"America/Asuncion", "2017-10-01 12:00:00", "2017-10-01T01:00:00-03:00", "2017-11-01T00:00:00-03:00",
+		},
 	}
 	for name, test := range tests {
 		w := windowAt(month, at(t, test.zone, test.moment))
@@ -98,14 +124,30 @@ func TestClockWindows(t *testing.T) {
 		unit         unit
 		start, end   string
 	}{
-		"a minute":                      {"UTC", "2026-11-25T10:20:59Z", minute, "2026-11-25T10:20:00Z", "2026-11-25T10:21:00Z"},
-		"an hour":                       {"UTC", "2026-11-25T10:59:59Z", hour, "2026-11-25T10:00:00Z", "2026-11-25T11:00:00Z"},
-		"an hour of a quarter zone":     {"Asia/Kathmandu", "2026-11-25T10:20:00Z", hour, "2026-11-25T10:15:00Z", "2026-11-25T11:15:00Z"},
-		"the first 01:30 of a night":    {"America/New_York", "2026-11-01T05:30:00Z", hour, "2026-11-01T05:00:00Z", "2026-11-01T06:00:00Z"},
-		"the second 01:30 of a night":   {"America/New_York", "2026-11-01T06:30:00Z", hour, "2026-11-01T06:00:00Z", "2026-11-01T07:00:00Z"},
-		"before half an hour is gained": {"Australia/Lord_Howe", "2026-04-04T14:45:00Z", hour, "2026-04-04T14:00:00Z", "2026-04-04T15:00:00Z"},
-		"the half hour gained":          {"Australia/Lord_Howe", "2026-04-04T15:10:00Z", hour, "2026-04-04T15:00:00Z", "2026-04-04T15:30:00Z"},
-		"after half an hour is lost":    {"Australia/Lord_Howe", "2026-10-03T15:45:00Z", hour, "2026-10-03T15:30:00Z", "2026-10-03T16:00:00Z"},
+		"a minute": {
+			"UTC", "2026-11-25T10:20:59Z", minute, "2026-11-25T10:20:00Z", "2026-11-25T10:21:00Z",
+		},
+		"an hour": {
+			"UTC", "2026-11-25T10:59:59Z", hour, "2026-11-25T10:00:00Z", "2026-11-25T11:00:00Z",
+		},
+		"an hour of a quarter zone": {
+			"Asia/Kathmandu", "2026-11-25T10:20:00Z", hour, "2026-11-25T10:15:00Z", "2026-11-25T11:15:00Z",
+		},
+		"the first 01:30 of a night": {
+			"America/New_York", "2026-11-01T05:30:00Z", hour, "2026-11-01T05:00:00Z", "2026-11-01T06:00:00Z",
+		},
+		"the second 01:30 of a night": {
+			"America/New_York", "2026-11-01T06:30:00Z", hour, "2026-11-01T06:00:00Z", "2026-11-01T07:00:00Z",
+		},
+		"before half an hour is gained": {
+			"Australia/Lord_Howe", "2026-04-04T14:45:00Z", hour, "2026-04-04T14:00:00Z", "2026-04-04T15:00:00Z",
+		},
+		"the half hour gained": {
+			"Australia/Lord_Howe", "2026-04-04T15:10:00Z", hour, "2026-04-04T15:00:00Z", "2026-04-04T15:30:00Z",
+		},
+		"after half an hour is lost": {
+			"Australia/Lord_Howe", "2026-10-03T15:45:00Z", hour, "2026-10-03T15:30:00Z", "2026-10-03T16:00:00Z",
+		},
 	}
 	for name, test := range tests {
 		moment, _ := time.Parse(time.RFC3339, test.moment)

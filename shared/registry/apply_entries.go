@@ -3,44 +3,56 @@ package registry
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
-// identifiers adds the claims and places that consumers use before a consumer uses them, and returns them.
-func (p *planner) identifiers() (claims map[string]bool, places map[Place]bool) {
-	claims, places = map[string]bool{}, map[Place]bool{}
-	set := map[string]string{}
+// identifiers adds the fields that say what consumers use - claims, places, the APIs that somebody is authorized on - before a
+// consumer uses it, and returns all that are in use.
+func (p *planner) identifiers() map[string]bool {
+	used, set := map[string]bool{}, map[string]string{}
 	for i := range p.target.config.Consumers {
-		if j := p.target.config.Consumers[i].JWT; j != nil {
-			claims[j.ClaimName()], places[j.Place()] = true, true
+		c := &p.target.config.Consumers[i]
+		if c.JWT != nil {
+			used[fieldClaim+c.JWT.ClaimName()], used[fieldPlace+c.JWT.Place().String()] = true, true
+			use(used, c.JWT.ClaimsToHeaders)
+		}
+		if c.APIKey != nil {
+			used[fieldKeyPlace+c.APIKey.Place().String()] = true
+		}
+		for _, a := range c.Authorizations {
+			used[fieldAuthz+a.API] = true
 		}
 	}
-	for claim := range claims {
-		if !slices.Contains(p.have.snapshot.Claims, claim) {
-			set[fieldClaim+claim] = "1"
-		}
+	if global := p.target.config.GlobalAuthentication; global != nil {
+		use(used, global.ClaimsToHeaders)
 	}
-	for place := range places {
-		if !slices.Contains(p.have.snapshot.JWTPlaces, place) {
-			set[fieldPlace+place.String()] = "1"
+	for field := range used {
+		if _, there := p.have.fields[field]; !there {
+			set[field] = "1"
 		}
 	}
 	if len(set) > 0 {
 		p.steps = append(p.steps, step{change: Change{Set: set}})
 	}
-	return claims, places
+	return used
 }
 
-// forget removes the claims and places that no consumer uses any more.
-func (p *planner) forget(claims map[string]bool, places map[Place]bool) {
-	var unset []string
-	for _, claim := range p.have.snapshot.Claims {
-		if !claims[claim] {
-			unset = append(unset, fieldClaim+claim)
-		}
+func use(used map[string]bool, mapped []ClaimToHeader) {
+	for _, m := range mapped {
+		used[fieldMapped+lower(m.Header)] = true
 	}
-	for _, place := range p.have.snapshot.JWTPlaces {
-		if !places[place] {
-			unset = append(unset, fieldPlace+place.String())
+}
+
+// forget removes the fields of what no consumer uses any more.
+func (p *planner) forget(used map[string]bool) {
+	var unset []string
+	for _, field := range slices.Sorted(maps.Keys(p.have.fields)) {
+		kind, _, _ := strings.Cut(field, ":")
+		switch kind + ":" {
+		case fieldClaim, fieldPlace, fieldKeyPlace, fieldAuthz, fieldMapped:
+			if !used[field] {
+				unset = append(unset, field)
+			}
 		}
 	}
 	if len(unset) > 0 {
@@ -120,8 +132,22 @@ func removal(kind Kind, name string, indexes []string) step {
 
 // indexes are the index entries that lead to a consumer.
 func indexes(c *Consumer) []string {
-	if c == nil || c.JWT == nil {
+	if c == nil {
 		return nil
 	}
-	return []string{IndexJWT(c.JWT.ClaimName(), c.JWT.Value)}
+	var list []string
+	if c.JWT != nil {
+		list = append(list, IndexJWT(c.JWT.ClaimName(), c.JWT.Value))
+	}
+	if c.APIKey != nil {
+		for _, key := range c.APIKey.Keys {
+			list = append(list, IndexAPIKey(c.APIKey.Place(), key.Hash))
+		}
+	}
+	if c.HMAC != nil {
+		for _, key := range c.HMAC.Keys {
+			list = append(list, IndexHMAC(key.AccessKey))
+		}
+	}
+	return list
 }

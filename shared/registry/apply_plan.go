@@ -52,7 +52,7 @@ func plan(t *target, have *stored) ([]step, error) {
 	setFields(p, kindAPI, fieldAPI, c.APIs, h.APIs, apiName)
 	p.global()
 	p.currency()
-	claims, places := p.identifiers()
+	used := p.identifiers()
 	p.clients()
 	p.consumers()
 	p.steps = append(p.steps, p.last...)
@@ -61,7 +61,7 @@ func plan(t *target, have *stored) ([]step, error) {
 	unsetFields(p, kindUpstream, fieldUpstream, c.Upstreams, h.Upstreams, upstreamName)
 	unsetFields(p, kindDomain, fieldDomain, c.Domains, h.Domains, domainName)
 	unsetFields(p, kindInstance, fieldInstance, c.Instances, h.Instances, instanceID)
-	p.forget(claims, places)
+	p.forget(used)
 	return p.steps, p.err
 }
 

@@ -14,25 +14,34 @@ func TestParseEndpoint(t *testing.T) {
 		url  string
 		want endpoint
 	}{
-		"host alone":             {"redis://localhost", endpoint{nodes: []string{"localhost:6379"}}},
-		"host, port and slash":   {"redis://h:7/", endpoint{nodes: []string{"h:7"}}},
-		"database":               {"redis://h:7/15", endpoint{nodes: []string{"h:7"}, db: 15}},
-		"white space around":     {" redis://h:7\n", endpoint{nodes: []string{"h:7"}}},
-		"TLS":                    {"rediss://h:7", endpoint{nodes: []string{"h:7"}, secure: true}},
-		"password":               {"redis://:pw@h:7", endpoint{nodes: []string{"h:7"}, password: "pw"}},
-		"user and password":      {"redis://u:pw@h:7", endpoint{nodes: []string{"h:7"}, username: "u", password: "pw"}},
-		"escaped password":       {"redis://:p%2F%40%3Aw@h:7", endpoint{nodes: []string{"h:7"}, password: "p/@:w"}},
-		"password with @":        {"redis://:p@w@h:7", endpoint{nodes: []string{"h:7"}, password: "p@w"}},
-		"password with a colon":  {"redis://u:p:w@h:7", endpoint{nodes: []string{"h:7"}, username: "u", password: "p:w"}},
-		"IPv6":                   {"redis://[::1]:7", endpoint{nodes: []string{"[::1]:7"}}},
-		"IPv6 without port":      {"redis://[::1]", endpoint{nodes: []string{"[::1]:6379"}}},
-		"cluster":                {"redis+cluster://a,b:7", endpoint{nodes: []string{"a:6379", "b:7"}, cluster: true}},
+		"host alone":           {"redis://localhost", endpoint{nodes: []string{"localhost:6379"}}},
+		"host, port and slash": {"redis://h:7/", endpoint{nodes: []string{"h:7"}}},
+		"database":             {"redis://h:7/15", endpoint{nodes: []string{"h:7"}, db: 15}},
+		"white space around":   {" redis://h:7\n", endpoint{nodes: []string{"h:7"}}},
+		"TLS":                  {"rediss://h:7", endpoint{nodes: []string{"h:7"}, secure: true}},
+		"password":             {"redis://:pw@h:7", endpoint{nodes: []string{"h:7"}, password: "pw"}},
+		"user and password": {
+			"redis://u:pw@h:7", endpoint{nodes: []string{"h:7"}, username: "u", password: "pw"},
+		},
+		"escaped password": {"redis://:p%2F%40%3Aw@h:7", endpoint{nodes: []string{"h:7"}, password: "p/@:w"}},
+		"password with @":  {"redis://:p@w@h:7", endpoint{nodes: []string{"h:7"}, password: "p@w"}},
+		"password with a colon": {
+			"redis://u:p:w@h:7", endpoint{nodes: []string{"h:7"}, username: "u", password: "p:w"},
+		},
+		"IPv6":              {"redis://[::1]:7", endpoint{nodes: []string{"[::1]:7"}}},
+		"IPv6 without port": {"redis://[::1]", endpoint{nodes: []string{"[::1]:6379"}}},
+		"cluster": {
+			"redis+cluster://a,b:7", endpoint{nodes: []string{"a:6379", "b:7"}, cluster: true},
+		},
 		"cluster of one address": {"redis+cluster://a:7", endpoint{nodes: []string{"a:7"}, cluster: true}},
 		"cluster with TLS": {"rediss+cluster://:pw@a:7",
 			endpoint{nodes: []string{"a:7"}, cluster: true, secure: true, password: "pw"}},
-		"Sentinel":               {"redis+sentinel://a,b:7/main", endpoint{nodes: sentinels, master: "main"}},
-		"Sentinel with database": {"redis+sentinel://a,b:7/main/2", endpoint{nodes: sentinels, master: "main", db: 2}},
-		"Sentinel with all": {"rediss+sentinel://u:pw@a,b:7/main/2", endpoint{nodes: sentinels, master: "main", db: 2,
+		"Sentinel": {"redis+sentinel://a,b:7/main", endpoint{nodes: sentinels, master: "main"}},
+		"Sentinel with database": {
+			"redis+sentinel://a,b:7/main/2", endpoint{nodes: sentinels, master: "main", db: 2},
+		},
+		"Sentinel with all": {"rediss+sentinel://u:pw@a,b:7/main/2", endpoint{nodes: sentinels,
+			master: "main", db: 2,
 			secure: true, username: "u", password: "pw"}},
 	}
 	for name, test := range tests {

@@ -1,10 +1,6 @@
 package registry
 
-import (
-	"time"
-
-	"keyless/shared/oauth"
-)
+import "keyless/shared/oauth"
 
 // DefaultDomain is the domain that every host belongs to which no other domain claims. It always exists.
 const DefaultDomain = "default"
@@ -87,6 +83,9 @@ type API struct {
 	CORS             *CORS           `json:"cors,omitempty"`
 	Limits           *Limits         `json:"limits,omitempty"`
 }
+
+// DefaultBodyMaxBytes bounds a request's body where the API does not.
+const DefaultBodyMaxBytes = 32 << 20
 
 // Published reports whether the API answers at all.
 func (a *API) Published() bool { return a.Status != "draft" }
@@ -176,153 +175,6 @@ type Group struct {
 	Limits *Limits `json:"limits,omitempty"`
 }
 
-// Consumer is who calls the gateway; Name is also the value of X-Consumer.
-type Consumer struct {
-	Name           string            `json:"name"`
-	DisplayName    string            `json:"display_name,omitempty"`
-	Description    string            `json:"description,omitempty"`
-	Status         Status            `json:"status,omitempty"`
-	Groups         []string          `json:"groups,omitempty"`
-	JWT            *JWTCredential    `json:"jwt,omitempty"`
-	APIKey         *APIKeyCredential `json:"api_key,omitempty"`
-	HMAC           *HMACCredential   `json:"hmac,omitempty"`
-	Authorizations []Authorization   `json:"authorizations,omitempty"`
-	Limits         *Limits           `json:"limits,omitempty"`
-	UpstreamKeys   map[string]Secret `json:"upstream_keys,omitempty"`
-
-	// Version names this edition of the stored entry; equal versions mean equal entries. Set by the Store.
-	Version string `json:"-"`
-}
-
-// Authorized returns the authorization of the consumer on an API that holds at the time; nil if there is none.
-func (c *Consumer) Authorized(api string, now time.Time) *Authorization {
-	for i := range c.Authorizations {
-		a := &c.Authorizations[i]
-		if a.API == api && (a.ExpiresAt == nil || now.Before(*a.ExpiresAt)) {
-			return a
-		}
-	}
-	return nil
-}
-
-// JWTCredential proves a consumer by a token of some issuer: the claim's value names the consumer, the key set verifies.
-type JWTCredential struct {
-	JWKSURL         string          `json:"jwks_url,omitempty"`
-	JWKS            Secret          `json:"jwks,omitempty"` // a JWK Set or one JWK; stored sealed, opened by the Reader
-	Claim           string          `json:"claim,omitempty"`
-	Value           string          `json:"value,omitempty"` // absent: generated
-	Issuer          string          `json:"issuer,omitempty"`
-	Audience        Strings         `json:"audience,omitempty"`
-	Algorithms      []string        `json:"algorithms,omitempty"`
-	Type            string          `json:"typ,omitempty"`
-	Header          string          `json:"header,omitempty"`
-	Query           string          `json:"query,omitempty"`
-	Cookie          string          `json:"cookie,omitempty"`
-	Prefix          *string         `json:"prefix,omitempty"` // default "Bearer " in a header, else ""
-	MaxLifetime     Duration        `json:"max_lifetime,omitempty"`
-	Skew            *Duration       `json:"skew,omitempty"`
-	PassToken       bool            `json:"pass_token,omitempty"`
-	RequireDPoP     bool            `json:"require_dpop,omitempty"`
-	ClaimsToHeaders []ClaimToHeader `json:"claims_to_headers,omitempty"`
-
-	keys []oauth.Key // of JWKS, parsed when the Reader loads the consumer
-}
-
-// Keys returns the verification keys of an inline JWK Set; none where the keys stand at a URL.
-func (j *JWTCredential) Keys() []oauth.Key { return j.keys }
-
-// Defaults of a JWTCredential.
-const (
-	DefaultClaim       = "uid"
-	DefaultPrefix      = "Bearer "
-	DefaultMaxLifetime = 7 * 24 * time.Hour
-	DefaultSkew        = 30 * time.Second
-)
-
-// ClaimName returns the claim that names the consumer.
-func (j *JWTCredential) ClaimName() string {
-	if j.Claim == "" {
-		return DefaultClaim
-	}
-	return j.Claim
-}
-
-// SkewOr returns the tolerance between clocks.
-func (j *JWTCredential) SkewOr() time.Duration {
-	if j.Skew == nil {
-		return DefaultSkew
-	}
-	return time.Duration(*j.Skew)
-}
-
-// Place returns where the token stands in a request.
-func (j *JWTCredential) Place() Place {
-	switch {
-	case j.Query != "":
-		return Place{In: InQuery, Name: j.Query, Prefix: prefixOr(j.Prefix, "")}
-	case j.Cookie != "":
-		return Place{In: InCookie, Name: j.Cookie, Prefix: prefixOr(j.Prefix, "")}
-	case j.Header != "":
-		return Place{In: InHeader, Name: lower(j.Header), Prefix: prefixOr(j.Prefix, DefaultPrefix)}
-	}
-	return Place{In: InHeader, Name: "authorization", Prefix: prefixOr(j.Prefix, DefaultPrefix)}
-}
-
-func prefixOr(prefix *string, other string) string {
-	if prefix == nil {
-		return other
-	}
-	return *prefix
-}
-
-// ClaimToHeader copies a string claim of a verified token into a header that the upstream sees.
-type ClaimToHeader struct {
-	Claim  string `json:"claim"`
-	Header string `json:"header"`
-}
-
-// Authorization lets a consumer call an API.
-type Authorization struct {
-	API       string     `json:"api"`
-	Models    []string   `json:"models,omitempty"`
-	Tools     []string   `json:"tools,omitempty"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-}
-
-// APIKeyCredential proves a consumer by a shared key.
-type APIKeyCredential struct {
-	Source *KeySource `json:"source,omitempty"`
-	Keys   []APIKey   `json:"keys,omitempty"`
-}
-
-// KeySource is "bearer", {"header": NAME} or {"query": NAME}.
-type KeySource struct {
-	Header string
-	Query  string
-}
-
-// APIKey is one key of a consumer.
-type APIKey struct {
-	ID        string     `json:"id"`
-	Value     Secret     `json:"value,omitempty"`
-	Status    Status     `json:"status,omitempty"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-}
-
-// HMACCredential proves a consumer by a signature over the request.
-type HMACCredential struct {
-	Window Duration  `json:"window,omitempty"`
-	Keys   []HMACKey `json:"keys,omitempty"`
-}
-
-// HMACKey is an access key with its secret.
-type HMACKey struct {
-	AccessKey string `json:"access_key"`
-	SecretKey Secret `json:"secret_key,omitempty"`
-	Status    Status `json:"status,omitempty"`
-	AllowSHA1 bool   `json:"allow_sha1,omitempty"`
-}
-
 // GlobalAuthentication is one issuer for everybody, on every API whose own authentication is disabled.
 type GlobalAuthentication struct {
 	Status          Status          `json:"status,omitempty"`
@@ -338,6 +190,20 @@ type GlobalAuthentication struct {
 	ClaimsToHeaders []ClaimToHeader `json:"claims_to_headers,omitempty"`
 	Mode            string          `json:"mode,omitempty"`
 	Rules           []Rule          `json:"rules,omitempty"`
+
+	keys []oauth.Key // of JWKS, parsed when the Snapshot is read
+}
+
+// Keys returns the verification keys of an inline JWK Set; none where the keys stand at a URL.
+func (g *GlobalAuthentication) Keys() []oauth.Key { return g.keys }
+
+// Place returns where the token stands in a request.
+func (g *GlobalAuthentication) Place() Place {
+	name := BearerPlace.Name
+	if g.Header != "" {
+		name = lower(g.Header)
+	}
+	return Place{In: InHeader, Name: name, Prefix: prefixOr(g.Prefix, DefaultPrefix)}
 }
 
 // Rule selects requests by domain and path.

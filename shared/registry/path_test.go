@@ -10,7 +10,8 @@ import (
 	"keyless/shared/registry"
 )
 
-// requestTo makes the request that net/http's server makes of a request target; nil where that refuses it.
+// requestTo makes the request that net/http's server makes of a request target; nil where that refuses
+// it.
 func requestTo(target string) *http.Request {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -107,7 +108,8 @@ func TestCanonicalPath(t *testing.T) {
 		if err != nil && (got != "" || err != registry.ErrPath) { //nolint:errorlint // the sentinel is the contract
 			t.Errorf("%s: refused with %q and %v", name, got, err)
 		}
-		if want := strings.TrimPrefix(test.target, "http://gateway.test"); err == nil && !strings.HasPrefix(want, got) {
+		if want := strings.TrimPrefix(test.target, "http://gateway.test"); err == nil &&
+			!strings.HasPrefix(want, got) {
 			t.Errorf("%s: the path became %q", name, got)
 		}
 	}
@@ -116,7 +118,8 @@ func TestCanonicalPath(t *testing.T) {
 // FuzzCanonicalPath looks for a path that is judged as one thing and forwarded as another.
 func FuzzCanonicalPath(f *testing.F) {
 	for _, seed := range []string{
-		"/", "/v1/chat/completions", "/v1/../admin", "/v1%2Fadmin|", "/a%20b/%C3%A9", "//x", "/v1;x", "/model/a%3A0",
+		"/", "/v1/chat/completions", "/v1/../admin", "/v1%2Fadmin|", "/a%20b/%C3%A9", "//x", "/v1;x",
+		"/model/a%3A0",
 		"http://h/v1", "/v1/.%2e/", "/\\", "/%", "/v10", "/v1/x?y#z", "/a[b]",
 	} {
 		f.Add(seed)

@@ -33,5 +33,19 @@ func ParsePlace(text string) (Place, error) {
 	return Place{In: parts[0], Name: parts[1], Prefix: parts[2]}, nil
 }
 
+// BearerPlace is where a credential stands unless a consumer says otherwise.
+var BearerPlace = Place{In: InHeader, Name: "authorization", Prefix: DefaultPrefix}
+
 // IndexJWT is the index under which the consumers stand whose claim has the value.
 func IndexJWT(claim, value string) string { return seal.Digest("jwt", claim, value) }
+
+// IndexAPIKey is the index under which the consumer stands whose key, at the place, has the hash.
+func IndexAPIKey(place Place, hash string) string {
+	return seal.Digest("api_key", place.String(), hash)
+}
+
+// IndexHMAC is the index under which the consumer of an access key stands.
+func IndexHMAC(accessKey string) string { return seal.Digest("hmac", accessKey) }
+
+// NonceKey names a used nonce of an access key.
+func NonceKey(accessKey, nonce string) string { return seal.Digest("nonce", accessKey, nonce) }

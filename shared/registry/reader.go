@@ -271,17 +271,32 @@ func (r *Reader) consumer(name string, entry Entry) (*Consumer, error) {
 	if err := json.Unmarshal([]byte(entry.Value), c); err != nil {
 		return nil, fmt.Errorf("read consumer %s: %w", name, err)
 	}
-	if c.JWT == nil || c.JWT.JWKS == "" {
-		return c, nil
+	return c, r.open(c)
+}
+
+// open opens the secrets that verifying needs clear.
+func (r *Reader) open(c *Consumer) error {
+	if c.JWT != nil && c.JWT.JWKS != "" {
+		clear, err := open(r.keys, placeConsumerJWKS(c.Name), c.JWT.JWKS)
+		if err != nil {
+			return err
+		}
+		if c.JWT.keys, err = oauth.ParseJWKSet([]byte(clear), oauth.Pasted); err != nil {
+			return fmt.Errorf("read the JWK Set of consumer %s: %w", c.Name, err)
+		}
 	}
-	clear, err := open(r.keys, placeConsumerJWKS(name), c.JWT.JWKS)
-	if err != nil {
-		return nil, err
+	if c.HMAC == nil {
+		return nil
 	}
-	if c.JWT.keys, err = oauth.ParseJWKSet([]byte(clear), oauth.Pasted); err != nil {
-		return nil, fmt.Errorf("read the JWK Set of consumer %s: %w", name, err)
+	for i := range c.HMAC.Keys {
+		key := &c.HMAC.Keys[i]
+		clear, err := open(r.keys, placeHMACSecret(c.Name, key.AccessKey), key.SecretKey)
+		if err != nil {
+			return err
+		}
+		key.SecretKey = clear
 	}
-	return c, nil
+	return nil
 }
 
 // remembered and remember keep two generations: when the young one is full it becomes the old one, so that what is used stays and

@@ -185,7 +185,8 @@ func TestStoreIsAway(t *testing.T) {
 	address := gone.Addr()
 	gone.Close()
 	for name, url := range map[string]string{
-		"nothing listens": "redis://:hunter2@" + address, "a black hole": "redis://:hunter2@" + listener.Addr().String(),
+		"nothing listens":  "redis://:hunter2@" + address,
+		"a black hole":     "redis://:hunter2@" + listener.Addr().String(),
 		"a wrong password": "redis://:hunter2@" + guarded.Addr(),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -238,7 +239,8 @@ func TestConnectMakesTheRightClient(t *testing.T) {
 		t.Fatal("a redis URL gives no single client")
 	}
 	o := single.Options()
-	if o.Addr != "example.test:7000" || o.DB != 3 || o.Username != "u" || o.Password != "p@w" || o.TLSConfig == nil {
+	if o.Addr != "example.test:7000" || o.DB != 3 || o.Username != "u" || o.Password != "p@w" ||
+		o.TLSConfig == nil {
 		t.Errorf("options %s %d %s %t", o.Addr, o.DB, o.Username, o.TLSConfig != nil)
 	}
 	if o.MaxRetries != 0 || !o.ContextTimeoutEnabled || o.MinIdleConns != 0 || !o.DisableIdentity {

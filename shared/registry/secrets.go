@@ -162,15 +162,23 @@ func (s *sealer) upstream(at spot, u, had *Upstream) {
 	}
 }
 
-// consumer seals a JWK Set that holds a shared secret, and fills the value that names the consumer.
+// consumer gives a consumer's credentials their stored forms, and generates what is absent and was never there.
 func (s *sealer) consumer(at spot, c, had *Consumer) []GeneratedSecret {
+	if had == nil {
+		had = &Consumer{}
+	}
+	return slices.Concat(s.consumerJWT(at, c, had), s.consumerKeys(at, c, had), s.consumerHMAC(at, c, had))
+}
+
+// consumerJWT seals a JWK Set that holds a shared secret, and fills the value that names the consumer.
+func (s *sealer) consumerJWT(at spot, c, had *Consumer) []GeneratedSecret {
 	if c.JWT == nil {
 		return nil
 	}
 	jwt := *c.JWT
 	c.JWT = &jwt
 	var before JWTCredential
-	if had != nil && had.JWT != nil {
+	if had.JWT != nil {
 		before = *had.JWT
 	}
 	jwt.JWKS = s.keySet(at.key("jwt").key("jwks"), placeConsumerJWKS(c.Name), jwt.JWKS, before.JWKS)

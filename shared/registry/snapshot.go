@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,17 +18,21 @@ import (
 // Snapshot is the small part of what is known, whole, at one revision: instances with their public keys, domains, upstreams, APIs,
 // groups, and where credentials may stand. It is immutable.
 type Snapshot struct {
-	Revision  string
-	Instances map[string]*Instance
-	KeySets   map[string]*KeySet // by instance
-	Domains   map[string]*Domain // by host in lower case; the default domain always
-	Upstreams map[string]*Upstream
-	APIs      map[string]*API
-	Groups    map[string]*Group
-	Global    *GlobalAuthentication
-	Claims    []string // the claim names that identify some consumer
-	JWTPlaces []Place  // where some consumer's token may stand
-	Pepper    []byte   // keys the hashes of secrets; nil without the master key
+	Revision   string
+	Instances  map[string]*Instance
+	KeySets    map[string]*KeySet // by instance
+	Domains    map[string]*Domain // by host in lower case; the default domain always
+	Upstreams  map[string]*Upstream
+	APIs       map[string]*API
+	Groups     map[string]*Group
+	Global     *GlobalAuthentication
+	Claims     []string        // the claim names that identify some consumer
+	JWTPlaces  []Place         // where some consumer's token may stand
+	KeyPlaces  []Place         // where some consumer's API key may stand
+	Authorized map[string]bool // the APIs that some consumer is authorized on, by name
+	Mapped     []string        // the headers that some claim is mapped to: a client's own never reach an upstream
+	edition    string          // of foreign key sets: what was fetched before it does not count
+	Pepper     []byte          // keys the hashes of secrets; nil without the master key
 
 	routes []*API // published ones, longest base path first
 }
@@ -53,6 +59,10 @@ const (
 	fieldGroup    = "group:"
 	fieldClaim    = "claim:"
 	fieldPlace    = "jwtplace:"
+	fieldKeyPlace = "keyplace:"
+	fieldAuthz    = "authorized:"
+	fieldMapped   = "mapped:"
+	fieldEdition  = "keys_edition"
 )
 
 // placePepper binds the sealed pepper to its place.
@@ -70,6 +80,14 @@ func PlaceClientSecret(instance, client, id string) string {
 
 func placeClientSecret(instance, client, id string) string {
 	return PlaceClientSecret(instance, client, id)
+}
+
+// placeAPIKey is one for all API keys: a key is looked up before anybody knows whose it is.
+const placeAPIKey = "api_key"
+
+func placeAPIKeyValue(consumer, id string) string { return "consumer/" + consumer + "/api_key/" + id }
+func placeHMACSecret(consumer, accessKey string) string {
+	return "consumer/" + consumer + "/hmac/" + accessKey
 }
 
 // sealedPrefix stands before a sealed secret, in an entry and in a file.
@@ -95,6 +113,7 @@ func newSnapshot(fields map[string]string, keys *seal.Keys) (*Snapshot, error) {
 		Instances: map[string]*Instance{}, KeySets: map[string]*KeySet{},
 		Domains:   map[string]*Domain{DefaultDomain: {Name: DefaultDomain}},
 		Upstreams: map[string]*Upstream{}, APIs: map[string]*API{}, Groups: map[string]*Group{},
+		Authorized: map[string]bool{},
 	}
 	for field, text := range fields {
 		if err := s.read(field, text, keys); err != nil {
@@ -113,7 +132,9 @@ func newSnapshot(fields map[string]string, keys *seal.Keys) (*Snapshot, error) {
 		return strings.Compare(a.Name, b.Name)
 	})
 	slices.Sort(s.Claims)
-	slices.SortFunc(s.JWTPlaces, func(a, b Place) int { return strings.Compare(a.String(), b.String()) })
+	for _, places := range [][]Place{s.JWTPlaces, s.KeyPlaces} {
+		slices.SortFunc(places, func(a, b Place) int { return strings.Compare(a.String(), b.String()) })
+	}
 	return s, nil
 }
 
@@ -138,11 +159,20 @@ func (s *Snapshot) read(field, text string, keys *seal.Keys) error {
 		place, err := ParsePlace(name)
 		s.JWTPlaces = append(s.JWTPlaces, place)
 		return err
+	case fieldKeyPlace:
+		place, err := ParsePlace(name)
+		s.KeyPlaces = append(s.KeyPlaces, place)
+		return err
+	case fieldAuthz:
+		s.Authorized[name] = true
+	case fieldMapped:
+		s.Mapped = append(s.Mapped, name)
 	}
 	switch field {
 	case fieldGlobal:
-		s.Global = &GlobalAuthentication{}
-		return json.Unmarshal([]byte(text), s.Global)
+		return s.readGlobal(text, keys)
+	case fieldEdition:
+		s.edition = text
 	case fieldPepper:
 		return s.readPepper(text, keys)
 	case fieldFormat:
@@ -183,6 +213,27 @@ func (s *Snapshot) readKeySet(instance, text string) error {
 	return err
 }
 
+func (s *Snapshot) readGlobal(text string, keys *seal.Keys) error {
+	s.Global = &GlobalAuthentication{}
+	if err := json.Unmarshal([]byte(text), s.Global); err != nil || s.Global.JWKS == "" {
+		return err
+	}
+	clear, err := open(keys, placeGlobalJWKS, s.Global.JWKS)
+	if err != nil || strings.HasPrefix(string(clear), sealedPrefix) {
+		return err
+	}
+	s.Global.keys, err = oauth.ParseJWKSet([]byte(clear), oauth.Pasted)
+	return err
+}
+
+// HashAPIKey is the keyed hash by which an API key is stored and found. It needs the master key's pepper.
+func (s *Snapshot) HashAPIKey(value string) (string, error) {
+	if len(s.Pepper) == 0 {
+		return "", errors.New("hash an API key: the registry's pepper cannot be opened")
+	}
+	return seal.Hash(s.Pepper, placeAPIKey, value), nil
+}
+
 func (s *Snapshot) readPepper(text string, keys *seal.Keys) error {
 	if keys == nil {
 		return nil
@@ -190,6 +241,21 @@ func (s *Snapshot) readPepper(text string, keys *seal.Keys) error {
 	clear, err := open(keys, placePepper, Secret(text))
 	s.Pepper = []byte(clear)
 	return err
+}
+
+// Edition is the name under which a foreign key set is fetched and kept: its URL, and since RefreshKeys an edition behind it, as a
+// fragment, which never leaves for the issuer (RFC 9110 §7.1).
+func (s *Snapshot) Edition(jwksURL string) string {
+	if s.edition == "" {
+		return jwksURL
+	}
+	return jwksURL + "#" + s.edition
+}
+
+// RefreshKeys makes every instance fetch foreign key sets anew on its next request: a key that an issuer has withdrawn holds no longer.
+// One round trip.
+func RefreshKeys(ctx context.Context, store Store) error {
+	return store.Write(ctx, Change{Set: map[string]string{fieldEdition: randomText(8)}})
 }
 
 // Empty reports whether nothing was ever applied.
@@ -241,7 +307,7 @@ func (s *Snapshot) Route(r *http.Request) (Route, error) {
 	}
 	route.Path = path
 	for _, a := range s.routes {
-		if under(path, a.BasePath) && (len(a.Domains) == 0 || slices.Contains(a.Domains, route.Domain.Name)) {
+		if Under(path, a.BasePath) && (len(a.Domains) == 0 || slices.Contains(a.Domains, route.Domain.Name)) {
 			route.API = a
 			return route, nil
 		}
@@ -249,8 +315,8 @@ func (s *Snapshot) Route(r *http.Request) (Route, error) {
 	return route, nil
 }
 
-// under reports whether the path stands at or below base, compared by whole segments.
-func under(path, base string) bool {
+// Under reports whether the path stands at or below base, compared by whole segments.
+func Under(path, base string) bool {
 	base = strings.TrimSuffix(base, "/")
 	return strings.HasPrefix(path, base) && (len(path) == len(base) || path[len(base)] == '/')
 }

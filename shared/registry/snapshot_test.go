@@ -105,10 +105,12 @@ func TestRoute(t *testing.T) {
 		"api:all":                `{"name":"all","base_path":"/","domains":["default"],"strip_base_path":true}`,
 	})
 	tests := map[string]struct{ host, path, want, rest string }{
-		"the base path":                  {"ai.acme.example", "/v1", "models", ""},
-		"below it":                       {"ai.acme.example", "/v1/models", "models", "/models"},
-		"a slash after it":               {"ai.acme.example", "/v1/", "models", "/"},
-		"a longer base path":             {"ai.acme.example", "/v1/chat/completions", "chat", "/v1/chat/completions"},
+		"the base path":    {"ai.acme.example", "/v1", "models", ""},
+		"below it":         {"ai.acme.example", "/v1/models", "models", "/models"},
+		"a slash after it": {"ai.acme.example", "/v1/", "models", "/"},
+		"a longer base path": {
+			"ai.acme.example", "/v1/chat/completions", "chat", "/v1/chat/completions",
+		},
 		"not a whole segment":            {"ai.acme.example", "/v10/models", "", ""},
 		"a segment that begins so":       {"ai.acme.example", "/v1/chatter", "models", "/chatter"},
 		"another letter case":            {"ai.acme.example", "/V1/models", "", ""},
@@ -165,7 +167,8 @@ func TestSnapshotFields(t *testing.T) {
 	if !slices.Equal(s.Claims, []string{"scope", "uid"}) {
 		t.Errorf("claims %v", s.Claims)
 	}
-	places := []registry.Place{{In: "header", Name: "authorization", Prefix: "Bearer "}, {In: "query", Name: "token"}}
+	places := []registry.Place{{In: "header", Name: "authorization", Prefix: "Bearer "},
+		{In: "query", Name: "token"}}
 	if !slices.Equal(s.JWTPlaces, places) {
 		t.Errorf("places %+v", s.JWTPlaces)
 	}

@@ -43,3 +43,6 @@ const (
 
 // FieldKeySet is the Snapshot's field that holds an instance's public keys, a KeySet.
 func FieldKeySet(instance string) string { return fieldKeySet + instance }
+
+// Once is the memory of something that may be used once.
+func (s Space) Once(digest string) string { return string(s) + ":{o:" + digest + "}" }

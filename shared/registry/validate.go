@@ -69,11 +69,12 @@ type validator struct {
 	byAPI      map[string]bool
 	byGroup    map[string]bool
 
-	zones  map[string]bool   // judged time zones; loading one reads a file
-	rules  map[string]string // digest of a JWT rule → the consumer that has it
-	values map[string]int    // index → how many consumers it leads to
-	claims map[string]bool
-	places map[Place]bool
+	zones     map[string]bool   // judged time zones; loading one reads a file
+	rules     map[string]string // digest of a JWT rule → the consumer that has it
+	values    map[string]int    // index → how many consumers it leads to
+	claims    map[string]bool
+	places    map[Place]bool
+	keyPlaces map[Place]bool
 }
 
 func newValidator(c *Config) *validator {
@@ -81,7 +82,7 @@ func newValidator(c *Config) *validator {
 		byID: map[string]*Instance{}, byDomain: map[string]bool{DefaultDomain: true},
 		byUpstream: map[string]*Upstream{}, byAPI: map[string]bool{}, byGroup: map[string]bool{},
 		zones: map[string]bool{}, rules: map[string]string{}, values: map[string]int{},
-		claims: map[string]bool{}, places: map[Place]bool{},
+		claims: map[string]bool{}, places: map[Place]bool{}, keyPlaces: map[Place]bool{},
 	}
 	for i := range c.Instances {
 		v.byID[c.Instances[i].ID] = &c.Instances[i]

@@ -31,10 +31,16 @@ func (v *validator) consumers(list []Consumer) {
 			known(v, at.key("groups").item(n), "a group", group, v.byGroup)
 		}
 		if c.JWT == nil && c.APIKey == nil && c.HMAC == nil {
-			v.fault(at, "has no credential; write jwt with a jwks_url or jwks")
+			v.fault(at, "has no credential; write jwt with a jwks_url or jwks, api_key, or hmac")
 		}
 		if c.JWT != nil {
 			v.jwt(at.key("jwt"), c.Name, c.JWT)
+		}
+		if c.APIKey != nil {
+			v.apiKey(at.key("api_key"), c.Name, c.APIKey)
+		}
+		if c.HMAC != nil {
+			v.hmac(at.key("hmac"), c.Name, c.HMAC)
 		}
 		v.authorizations(at.key("authorizations"), c.Authorizations)
 		v.limits(at.key("limits"), c.Limits)
@@ -159,8 +165,8 @@ func (v *validator) place(at spot, j *JWTCredential) {
 	if j.Header != "" {
 		v.wrong(at.key("header"), judgeInboundHeader(j.Header))
 	}
-	if j.Query != "" && !oauth.ValidName(j.Query) {
-		v.fault(at.key("query"), "is not a parameter's name; write 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+	if j.Query != "" {
+		v.wrong(at.key("query"), judgeParameter(j.Query))
 	}
 	if j.Cookie != "" && !isToken(j.Cookie) {
 		v.fault(at.key("cookie"), "is not a cookie's name; write letters, digits, - and _")
@@ -168,6 +174,14 @@ func (v *validator) place(at spot, j *JWTCredential) {
 	if j.Prefix != nil {
 		v.wrong(at.key("prefix"), judgePrefix(*j.Prefix))
 	}
+}
+
+// judgeParameter judges a query parameter in which a credential comes.
+func judgeParameter(name string) string {
+	if !oauth.ValidName(name) {
+		return "is not a parameter's name; write 1 to 128 of A-Z a-z 0-9 . _ ~ -"
+	}
+	return ""
 }
 
 // judgeInboundHeader judges a header in which a credential comes; some never reach the gate.
@@ -267,5 +281,4 @@ func (v *validator) global(g *GlobalAuthentication) {
 			}
 		}
 	}
-	v.notYetGlobal(at, g)
 }

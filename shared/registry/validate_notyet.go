@@ -76,23 +76,13 @@ func (v *validator) notYetLimits(at spot, l *Limits) {
 }
 
 func (v *validator) notYetConsumer(at spot, c *Consumer) {
-	v.notYet(at.key("api_key"), c.APIKey != nil, "a consumer's API key")
-	v.notYet(at.key("hmac"), c.HMAC != nil, "a consumer's HMAC signature")
 	v.notYet(at.key("upstream_keys"), c.UpstreamKeys != nil, "a consumer's own provider key")
 	if c.JWT != nil {
 		v.notYet(at.key("jwt").key("require_dpop"), c.JWT.RequireDPoP, "DPoP")
 	}
 	for i, a := range c.Authorizations {
 		authorization := at.key("authorizations").item(i)
-		v.notYet(authorization.key("models"), a.Models != nil, "an authorization by model")
 		v.notYet(authorization.key("tools"), a.Tools != nil, "an authorization by tool")
-	}
-}
-
-func (v *validator) notYetGlobal(at spot, g *GlobalAuthentication) {
-	if g.Status.On() {
-		v.fault(at.key("status"), "global authentication is not part of this version yet; "+
-			"write status: disabled, or leave it out")
 	}
 }
 

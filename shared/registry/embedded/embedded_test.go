@@ -93,7 +93,8 @@ func TestTimePasses(t *testing.T) {
 	for _, step := range []struct {
 		by   time.Duration
 		want int64
-	}{{9 * time.Second, 2}, {time.Second, 1}, {-time.Hour, 1}, {time.Hour + 89*time.Second, 1}, {time.Second, 0}} {
+	}{{9 * time.Second, 2}, {time.Second, 1}, {-time.Hour, 1}, {time.Hour + 89*time.Second,
+		1}, {time.Second, 0}} {
 		c.advance(step.by)
 		must(t, s.Tick())
 		if got := ask(t, s, "EXISTS", "short", "long"); got != step.want && step.by > 0 {
@@ -191,7 +192,8 @@ func TestOneServerPerFolder(t *testing.T) {
 	folder, c := t.TempDir(), newClock()
 	s := start(t, folder, c)
 	_, err := embedded.Start(embedded.Options{Folder: folder, Now: c.now})
-	if err == nil || !strings.Contains(err.Error(), "in use by another") || !strings.Contains(err.Error(), folder) {
+	if err == nil || !strings.Contains(err.Error(), "in use by another") || !strings.Contains(err.Error(),
+		folder) {
 		t.Fatalf("a second server: %v", err)
 	}
 	must(t, s.Close())
@@ -251,7 +253,8 @@ func TestHalfWrittenFileIsPassedOver(t *testing.T) {
 	}
 }
 
-// TestKilled kills a process that saves without pause: whatever the moment, the file is whole, and the folder is free.
+// TestKilled kills a process that saves without pause: whatever the moment, the file is whole, and the
+// folder is free.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

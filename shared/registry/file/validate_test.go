@@ -146,12 +146,9 @@ var broken = map[string]struct{ old, new, at, want string }{
 		"   issuer",
 		want: "consumers[0].jwt.value: is not one scope; a scope claim matches by member, so write a single one"},
 	"no credential": {old: "    jwt:\n      jwks: ${PARTNER_JWK}\n", new: "", at: "  - name: partner-shared-key",
-		want: "consumers[1]: has no credential; write jwt with a jwks_url or jwks"},
+		want: "consumers[1]: has no credential; write jwt with a jwks_url or jwks, api_key, or hmac"},
 	"a text that does not print": {old: "display_name: Nightly report", new: `display_name: "a\u0007"`,
 		want: "consumers[0].display_name: has a character that does not print; write plain text"},
-	"global authentication in use": {old: "status: disabled\n  jwks_url", new: "status: enabled\n  jwks_url",
-		want: "global_authentication.status: global authentication is not part of this version yet; " +
-			"write status: disabled, or leave it out"},
 	"a rule that is no expression": {old: "path: /accounts/login, match: prefix", new: "path: \"(\", match: " +
 		"regex",
 		want: "global_authentication.rules[0].path: is not a regular expression of RE2; write one that is"},

@@ -123,7 +123,8 @@ func empty(t *testing.T, s registry.Store) {
 
 func fields(t *testing.T, s registry.Store) {
 	write(t, s, registry.Change{Set: map[string]string{"api:a": "1", "api:b": "2"}})
-	write(t, s, registry.Change{Set: map[string]string{"api:b": "3", "api:c": "4"}, Unset: []string{"api:a", "api:x"}})
+	write(t, s, registry.Change{Set: map[string]string{"api:b": "3", "api:c": "4"}, Unset: []string{"api:a",
+		"api:x"}})
 	want := map[string]string{"api:b": "3", "api:c": "4", registry.FieldRevision: revision(t, s)}
 	if got := all(t, s); !maps.Equal(got, want) {
 		t.Errorf("fields %v, want %v", got, want)

@@ -1,0 +1,122 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"keyless/shared/oauth"
+	"keyless/shared/registry"
+)
+
+// judgeGlobal decides on an API that has no authentication of its own: open, unless global authentication asks for a token at this
+// domain and path. There one issuer serves everybody: a valid token authenticates and authorizes at once (B2C), and its sub names the
+// caller.
+func (g *Gate) judgeGlobal(ctx context.Context, v registry.View, r *http.Request, d *Decision) error {
+	global := v.Global
+	if global == nil || !global.Status.On() {
+		d.step("authentication", "disabled on API "+d.API.Name)
+		d.Allowed = true
+		return nil
+	}
+	path, err := registry.CanonicalPath(r)
+	if err != nil {
+		return err
+	}
+	if !asks(global, v.Domain(r.Host).Name, path) {
+		d.step("global authentication", "asks for nothing at this domain and path")
+		d.Allowed = true
+		return nil
+	}
+	d.Method, d.Place = registry.MethodJWT, global.Place()
+	var values []string
+	for _, sent := range Sent(r, d.Place) {
+		if value, ok := unprefixed(sent, d.Place.Prefix); ok && value != "" {
+			values = append(values, value)
+		}
+	}
+	switch len(values) {
+	case 0:
+		d.step("global authentication", "asks for a token, and none was sent")
+		d.refuse(JWTMissing)
+		return nil
+	case 1:
+		return g.verifyGlobal(ctx, v, global, values[0], d)
+	}
+	d.Sent = true
+	d.step("global authentication", "more than one token")
+	d.refuse(JWTInvalid)
+	return nil
+}
+
+func (g *Gate) verifyGlobal(
+	ctx context.Context, v registry.View, global *registry.GlobalAuthentication, compact string, d *Decision,
+) error {
+	d.Sent = true
+	token, err := oauth.Parse(compact)
+	if err != nil {
+		d.step("token", err.Error())
+		d.Certain = true
+		d.refuse(JWTInvalid)
+		return nil
+	}
+	rule := registry.JWTCredential{
+		JWKSURL: global.JWKSURL, Issuer: global.Issuer, Audience: global.Audience, MaxLifetime: global.MaxLifetime,
+	}
+	why := rules(&rule, token, g.now())
+	if why == "" && global.Subject != "" && token.Claims.Subject != global.Subject {
+		why = "sub is not the configured subject"
+	}
+	if why != "" {
+		d.step("rules", why)
+		d.refuse(JWTInvalid)
+		return nil
+	}
+	keys := global.Keys()
+	if global.JWKSURL != "" {
+		if keys, err = g.keysOf(ctx, v, &rule, token.Header.KeyID); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !g.signed(token, fitting(keys, token), map[string]bool{}):
+		d.step("signature", "no key of the global set verifies it")
+		d.refuse(JWTInvalid)
+	case !g.now().Before(token.Claims.ExpiresAt.Add(registry.DefaultSkew)):
+		d.step("time", "exp has passed; all else holds")
+		d.refuse(JWTExpired)
+	default:
+		d.step("token", "verifies; global authentication authorizes at once")
+		d.Allowed, d.passGlobal = true, global.PassToken
+		d.Subject = token.Claims.Subject
+		d.Headers = headersOf(global.ClaimsToHeaders, token.Claims)
+	}
+	return nil
+}
+
+// asks reports whether a request needs a token: in a blacklist the listed do, in a whitelist (the default) all others do.
+func asks(global *registry.GlobalAuthentication, domain, path string) bool {
+	listed := slices.ContainsFunc(global.Rules, func(rule registry.Rule) bool { return selects(rule, domain, path) })
+	return listed == (global.Mode == "blacklist")
+}
+
+// selects judges a rule on the canonical path with base path, without query. An absent domain or path means any.
+func selects(rule registry.Rule, domain, path string) bool {
+	if rule.Domain != "" && rule.Domain != "*" && !strings.EqualFold(rule.Domain, domain) {
+		return false
+	}
+	switch {
+	case rule.Path == "":
+		return true
+	case rule.Match == "exact":
+		return path == rule.Path
+	case rule.Match == "suffix":
+		return strings.HasSuffix(path, rule.Path)
+	case rule.Match == "regex":
+		re, err := regexp.Compile(`^(?:` + rule.Path + `)$`)
+		return err == nil && re.MatchString(path)
+	}
+	return registry.Under(path, rule.Path)
+}
