@@ -20,6 +20,8 @@ func TestEventsGetTheirReplies(t *testing.T) {
 		"proxy":      emulator.Lambda(t, binary(t, "proxy"), env, emulator.Raw),
 		"authorizer": emulator.Lambda(t, binary(t, "authorizer"), env, emulator.Raw),
 		"fc":         emulator.FC(t, binary(t, "proxy"), env, emulator.FCEvent),
+		"schedule":   emulator.Lambda(t, binary(t, "admin"), env, emulator.Raw),
+		"timer":      emulator.FC(t, binary(t, "admin"), env, emulator.FCCustom), // as infra/fc/s.yaml deploys it
 	}
 	names, err := filepath.Glob("../events/*.reply.json")
 	if err != nil || len(names) < 9 {
@@ -32,6 +34,10 @@ func TestEventsGetTheirReplies(t *testing.T) {
 			switch kind := filepath.Base(base); {
 			case strings.HasPrefix(kind, "authorizer"):
 				function = "authorizer"
+			case kind == "schedule":
+				function = "schedule"
+			case kind == "fc-timer":
+				function = "timer"
 			case strings.HasPrefix(kind, "fc-"):
 				function = "fc"
 			}

@@ -290,3 +290,13 @@ func TestSignerVectors(t *testing.T) {
 		t.Errorf("Signature: %s", s)
 	}
 }
+
+// flipLast changes the signature's last byte.
+func flipLast(token string) string {
+	at := strings.LastIndexByte(token, '.')
+	signature, _ := base64.RawURLEncoding.DecodeString(token[at+1:])
+	signature[len(signature)-1] ^= 1
+	return token[:at+1] + b64(signature)
+}
+
+func edPublic(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed25519.PublicKey) }

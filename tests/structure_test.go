@@ -69,6 +69,7 @@ var mayImport = map[string][]string{
 	"jwks":     {"oauth", "seal"},
 	"keyring":  {"oauth", "seal"},
 	"quota":    {"registry", "oauth", "seal"}, // limits are the registry's words: edges need no translation
+	"trail":    {"registry", "oauth"},         // what explain can be asked about afterwards
 	"demo":     {},
 	"process":  {"config", "registry", "seal", "accesslog", "platform"},
 
@@ -76,7 +77,7 @@ var mayImport = map[string][]string{
 	"discovery":  {"registry", "oauth", "config", "accesslog"},
 	"proxy":      {"auth", "registry", "quota", "oauth", "config", "accesslog"},
 	"authorizer": {"auth", "registry", "quota", "oauth", "config", "accesslog"},
-	"admin":      {"registry", "oauth", "seal", "config", "accesslog"},
+	"admin":      {"auth", "registry", "oauth", "seal", "config", "accesslog"},
 }
 
 func TestStructureRoomsImportWhatTheyMay(t *testing.T) {

@@ -353,3 +353,10 @@ func hmacRefusal(api, code, message string) want {
 func passes(consumer string) want { return want{status: 200, consumer: consumer} }
 
 var accessDenied = want{status: 403, code: "access_denied", message: "Access Denied"}
+
+// last is the newest request that the upstream saw.
+func (u *upstream) last() *http.Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.seen[len(u.seen)-1]
+}

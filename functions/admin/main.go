@@ -1,4 +1,4 @@
-// Command admin changes the registry over HTTP.
+// Command admin changes the registry over HTTP, and tends the signing keys at scheduled events.
 package main
 
 import (
@@ -6,10 +6,13 @@ import (
 	"time"
 
 	"keyless/shared/admin"
+	"keyless/shared/auth"
 	"keyless/shared/config"
+	"keyless/shared/jwks"
 	"keyless/shared/keyring"
 	"keyless/shared/platform"
 	"keyless/shared/process"
+	"keyless/shared/trail"
 )
 
 func main() { process.Main(open) }
@@ -25,8 +28,14 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	keys := jwks.New(jwks.Options{
+		Shared:       jwks.NewRedis(p.Redis, p.Config.Cell),
+		AllowPrivate: p.Config.AllowPrivateURLs, AllowLoopback: p.Config.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
+	})
+	ring := keyring.New(keyring.NewRedis(p.Redis, p.Config.Cell), signing)
 	return p, admin.New(admin.Options{
-		Store: p.Store(), Keys: p.Keys, Ring: keyring.New(keyring.NewRedis(p.Redis, p.Config.Cell), signing),
+		Store: p.Store(), Keys: p.Keys, Ring: ring,
+		Gate: auth.New(keys, p.Config.PublicURL, time.Now), Trail: trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
 		Token: p.Config.AdminToken, PublicURL: p.Config.PublicURL, Now: time.Now, Log: p.Log,
-	}), nil, nil
+	}), keyring.Calendar(ring, p.Reader.Instances, p.Log), nil
 }

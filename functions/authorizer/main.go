@@ -12,6 +12,7 @@ import (
 	"keyless/shared/platform"
 	"keyless/shared/process"
 	"keyless/shared/quota"
+	"keyless/shared/trail"
 )
 
 func main() { process.Main(open) }
@@ -32,6 +33,7 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		Reader:  p.Reader,
 		Gate:    auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts).WithoutBodies(),
 		Quota:   counts,
+		Trail:   trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
 		Proxies: p.Config.TrustedProxies, Now: time.Now, Log: p.Log,
 	})
 	return p, a, a.Event, nil

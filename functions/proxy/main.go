@@ -12,6 +12,7 @@ import (
 	"keyless/shared/process"
 	"keyless/shared/proxy"
 	"keyless/shared/quota"
+	"keyless/shared/trail"
 )
 
 func main() { process.Main(open) }
@@ -32,6 +33,7 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		Reader: p.Reader,
 		Gate:   auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts),
 		Quota:  counts,
+		Trail:  trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
 		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup),
 	}), nil, nil
 }

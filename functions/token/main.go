@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"keyless/shared/config"
+	"keyless/shared/jwks"
 	"keyless/shared/keyring"
 	"keyless/shared/platform"
 	"keyless/shared/process"
+	"keyless/shared/quota"
 	"keyless/shared/token"
 )
 
@@ -25,9 +27,15 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	keys := jwks.New(jwks.Options{
+		Shared:       jwks.NewRedis(p.Redis, p.Config.Cell),
+		AllowPrivate: p.Config.AllowPrivateURLs, AllowLoopback: p.Config.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
+	})
+	counts := quota.NewRedis(p.Redis, p.Config.Cell, time.Now)
 	return p, token.New(token.Options{
 		Reader:    p.Reader,
 		Signer:    keyring.New(keyring.NewRedis(p.Redis, p.Config.Cell), signing),
 		PublicURL: p.Config.PublicURL, TokenURL: p.Config.TokenURL, Now: time.Now, Log: p.Log,
+		Keys: keys, Nonces: counts, Secrets: p.Reader, Failures: counts, Proxies: p.Config.TrustedProxies,
 	}), nil, nil
 }

@@ -1,8 +1,9 @@
 // Package admin is how the registry is changed: the one path that validates a configuration, makes the signing keys that it needs and
 // applies it, and the HTTP API in front of that path.
 //
-// A request meets it at POST /_/admin/v1/apply, with the bootstrap token as Bearer. Without a configured token there is no admin API
-// at all: every path is 404. Answers are RFC 9457 problems or a Report; all are no-store.
+// A request meets it at POST /_/admin/v1/apply, which changes the registry, and /explain, which says what becomes of a request and
+// why, with the bootstrap token as Bearer. Without a configured token there is no admin API at all: every path is 404. Answers are RFC
+// 9457 problems, a Report or an Explanation; all are no-store.
 package admin
 
 import (
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"keyless/shared/accesslog"
+	"keyless/shared/auth"
 	"keyless/shared/config"
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
@@ -37,7 +39,9 @@ type Ring interface {
 type Options struct {
 	Store     registry.Store
 	Keys      *seal.Keys
-	Ring      Ring
+	Ring      Ring          // for Apply
+	Gate      *auth.Gate    // for Explain: that of the proxy, whose memory of nonces is not asked
+	Trail     Trail         // for Explain; nil: no request id is known
 	Token     config.Secret // bootstrap bearer; "": no admin API
 	PublicURL string
 	Now       func() time.Time
@@ -50,7 +54,7 @@ type Admin struct{ o Options }
 // New makes the admin API.
 func New(o Options) *Admin { return &Admin{o} }
 
-// ServeHTTP lets the bearer of the bootstrap token apply a configuration.
+// ServeHTTP lets the bearer of the bootstrap token apply a configuration and have requests explained.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
@@ -59,13 +63,21 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !a.authenticated(r):
 		w.Header().Set("WWW-Authenticate", oauth.Challenge("Bearer", "realm", "admin"))
 		problem(w, r, http.StatusUnauthorized, "unauthorized", "The admin API asks for the admin token as Bearer", nil)
-	case r.URL.Path != "/_/admin/v1/apply":
-		problem(w, r, http.StatusNotFound, "not_found", "The admin API has POST /_/admin/v1/apply", nil)
+	default:
+		a.route(w, r)
+	}
+}
+
+func (a *Admin) route(w http.ResponseWriter, r *http.Request) {
+	serve := map[string]http.HandlerFunc{"/_/admin/v1/apply": a.apply, "/_/admin/v1/explain": a.explain}[r.URL.Path]
+	switch {
+	case serve == nil:
+		problem(w, r, http.StatusNotFound, "not_found", "The admin API has POST /_/admin/v1/apply and /_/admin/v1/explain", nil)
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
-		problem(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "A configuration is applied by POST", nil)
+		problem(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "The admin API is called by POST", nil)
 	default:
-		a.apply(w, r)
+		serve(w, r)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"keyless/shared/registry"
 )
 
-// maxAPIKeyBytes bounds a presented key: ours have some fifty characters, a brought one a few hundred at most.
-const maxAPIKeyBytes = 512
+// maxAPIKeyBytes bounds a presented key; no longer one can have been brought.
+const maxAPIKeyBytes = registry.MaxAPIKeyBytes
 
 // judgeAPIKey decides on a shared key. The key is looked up by a keyed hash and compared in constant time; what was sent never enters
 // a Redis key or a log.

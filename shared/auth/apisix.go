@@ -16,13 +16,15 @@ import (
 
 const signatureScheme = "Signature "
 
-// authorizationSignature returns the parameters of a request of this dialect.
-func authorizationSignature(r *http.Request) (string, bool) {
-	values := r.Header["Authorization"]
-	if len(values) != 1 {
-		return "", false
+// authorizationSignatures returns the parameters of each signature of this dialect that a request has.
+func authorizationSignatures(r *http.Request) []string {
+	var all []string
+	for _, value := range r.Header["Authorization"] {
+		if params, is := strings.CutPrefix(value, signatureScheme); is {
+			all = append(all, params)
+		}
 	}
-	return strings.CutPrefix(values[0], signatureScheme)
+	return all
 }
 
 func parseAPISIX(params string) (signedRequest, Reason) {

@@ -92,20 +92,24 @@ func (d *Decision) ModelAllowed(model string) bool {
 	return false
 }
 
-// globs matches a name with a pattern in which * stands for any text.
+// globs matches a name with a pattern in which * stands for any text. What stands between two stars is taken where it comes first: that
+// never loses a match, and a caller's long name costs no more than its length.
 func globs(pattern, name string) bool {
-	head, tail, star := strings.Cut(pattern, "*")
-	if !star {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
 		return pattern == name
 	}
-	rest, begins := strings.CutPrefix(name, head)
+	rest, begins := strings.CutPrefix(name, parts[0])
 	if !begins {
 		return false
 	}
-	for i := 0; i <= len(rest); i++ {
-		if globs(tail, rest[i:]) {
-			return true
+	last := len(parts) - 1
+	for _, part := range parts[1:last] {
+		at := strings.Index(rest, part)
+		if at < 0 {
+			return false
 		}
+		rest = rest[at+len(part):]
 	}
-	return false
+	return strings.HasSuffix(rest, parts[last])
 }

@@ -52,6 +52,9 @@ func places(methods []string, s *registry.Snapshot) []registry.Place {
 	if slices.Contains(methods, registry.MethodAPIKey) {
 		list = append(list, s.KeyPlaces...)
 	}
+	if len(list) == 0 && slices.Contains(methods, registry.MethodAPIKey) {
+		list = append(list, registry.BearerPlace) // nobody has a key yet: one that is sent is invalid, not missing
+	}
 	slices.SortFunc(list, func(a, b registry.Place) int {
 		return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Name, b.Name), len(b.Prefix)-len(a.Prefix))
 	})
@@ -63,6 +66,11 @@ func places(methods []string, s *registry.Snapshot) []registry.Place {
 func classify(
 	sent string, at registry.Place, takes []registry.Place, methods []string, s *registry.Snapshot,
 ) (credential, bool) {
+	takesTokens := slices.Contains(methods, registry.MethodJWT)
+	if strings.HasPrefix(sent, signatureScheme) && at.In == registry.InHeader && at.Name == registry.BearerPlace.Name &&
+		slices.Contains(methods, registry.MethodHMAC) {
+		return credential{}, false // signedBy has found it
+	}
 	for _, place := range takes {
 		if place.In != at.In || place.Name != at.Name {
 			continue
@@ -71,9 +79,8 @@ func classify(
 		if !ok || value == "" {
 			continue
 		}
-		isToken := slices.Contains(methods, registry.MethodJWT) &&
-			(slices.Contains(s.JWTPlaces, place) || place == registry.BearerPlace)
-		isKey := slices.Contains(methods, registry.MethodAPIKey) && slices.Contains(s.KeyPlaces, place)
+		isToken := takesTokens && (slices.Contains(s.JWTPlaces, place) || place == registry.BearerPlace)
+		isKey := slices.Contains(methods, registry.MethodAPIKey) && (!takesTokens || slices.Contains(s.KeyPlaces, place))
 		if isKey && (!isToken || strings.Count(value, ".") != 2) {
 			return credential{registry.MethodAPIKey, place, value}, true
 		}
@@ -88,7 +95,7 @@ func signedBy(r *http.Request) []credential {
 	if len(r.Header[caKey]) > 0 || len(r.Header[caSignature]) > 0 {
 		found = append(found, credential{method: registry.MethodHMAC, place: registry.Place{In: registry.InHeader, Name: "x-ca-key"}})
 	}
-	if _, is := authorizationSignature(r); is {
+	for range authorizationSignatures(r) {
 		place := registry.Place{In: registry.InHeader, Name: registry.BearerPlace.Name, Prefix: signatureScheme}
 		found = append(found, credential{method: registry.MethodHMAC, place: place})
 	}

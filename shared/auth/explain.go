@@ -100,4 +100,6 @@ func (g *Gate) KeyFact(ctx context.Context, v registry.View, l Lead, c *registry
 }
 
 // Places returns where the tokens and API keys that an API takes may stand.
-func Places(s *registry.Snapshot, api *registry.API) []registry.Place { return places(api.Methods(), s) }
+func Places(s *registry.Snapshot, api *registry.API) []registry.Place {
+	return places(api.Methods(), s)
+}

@@ -63,7 +63,8 @@ func (g *Gate) WithoutBodies() *Gate {
 func (g *Gate) Decide(ctx context.Context, v registry.View, r *http.Request, api *registry.API) (Decision, error) {
 	d := Decision{API: api, Trace: make([]Step, 0, 8)}
 	if api.Open() {
-		return d, g.judgeGlobal(ctx, v, r, &d)
+		err := g.judgeGlobal(ctx, v, r, &d)
+		return d, err
 	}
 	one, ok := g.credential(v, r, &d)
 	if !ok {

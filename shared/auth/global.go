@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -115,8 +114,7 @@ func selects(rule registry.Rule, domain, path string) bool {
 	case rule.Match == "suffix":
 		return strings.HasSuffix(path, rule.Path)
 	case rule.Match == "regex":
-		re, err := regexp.Compile(`^(?:` + rule.Path + `)$`)
-		return err == nil && re.MatchString(path)
+		return rule.Matches(path)
 	}
 	return registry.Under(path, rule.Path)
 }

@@ -36,6 +36,10 @@ const (
 // maxSignedHeaders bounds the list of signed headers.
 const maxSignedHeaders = 32
 
+// single are headers that may stand once: what is signed is the joined value, and what is acted on is one. Two of them would let a
+// signed value be split into others.
+var single = []string{"Date", "Digest", "Content-Md5", "Content-Type", caTimestamp, caNonce, caSignatureMethod}
+
 // Nonces remembers what may be used once. First reports whether the key is new, and remembers it for the time. Its error means that
 // nobody knows, which is no permission.
 type Nonces interface {
@@ -63,7 +67,7 @@ func (g *Gate) judgeHMAC(ctx context.Context, v registry.View, r *http.Request, 
 		return nil
 	}
 	d.step("consumer", "access key of "+c.Name)
-	reason, err := g.checkSigned(ctx, r, sent, c, key, d)
+	reason, err := g.checkSigned(ctx, v, r, sent, c, key, d)
 	if err != nil || reason != "" {
 		d.refuse(reason)
 		return err
@@ -105,7 +109,8 @@ type signedRequest struct {
 
 // checkSigned goes through time, signature, body and nonce, in this order: what is cheap first, what changes something last.
 func (g *Gate) checkSigned(
-	ctx context.Context, r *http.Request, sent signedRequest, c *registry.Consumer, key registry.HMACKey, d *Decision,
+	ctx context.Context, v registry.View, r *http.Request, sent signedRequest,
+	c *registry.Consumer, key registry.HMACKey, d *Decision,
 ) (Reason, error) {
 	if sent.sha1 && !key.AllowSHA1 {
 		d.step("signature", "SHA-1, which the key does not allow")
@@ -132,12 +137,14 @@ func (g *Gate) checkSigned(
 		d.step("body", "is not the one that was signed")
 		return HMACInvalidDigest, nil
 	}
-	return g.useNonce(ctx, r, sent, window, d)
+	return g.useNonce(ctx, v, r, sent, window, d)
 }
 
-// useNonce remembers a signed nonce for as long as the request stays fresh.
+// useNonce remembers a signed nonce for as long as the request stays fresh: once for a request, however often it is decided, and at the
+// door that answers for the call. An authorizer leaves a nonce to the proxy where the call goes on to it, or every call would be a
+// replay there.
 func (g *Gate) useNonce(
-	ctx context.Context, r *http.Request, sent signedRequest, window time.Duration, d *Decision,
+	ctx context.Context, v registry.View, r *http.Request, sent signedRequest, window time.Duration, d *Decision,
 ) (Reason, error) {
 	nonce := r.Header.Get(caNonce)
 	if nonce == "" || sent.apisix {
@@ -147,10 +154,15 @@ func (g *Gate) useNonce(
 		d.step("nonce", "is not signed")
 		return HMACInvalidSignature, nil
 	}
+	if g.bodyless && !d.API.AuthorizerOnly() {
+		d.step("nonce", "is used up by the proxy, to which the call goes on")
+		return "", nil
+	}
 	if g.nonces == nil {
 		return "", errors.New("remember a nonce: no memory for them")
 	}
-	first, err := g.nonces.First(ctx, registry.NonceKey(sent.accessKey, nonce), 2*window)
+	used := registry.NonceKey(sent.accessKey, nonce)
+	first, err := v.Once(used, func() (bool, error) { return g.nonces.First(ctx, used, 2*window) })
 	if err != nil {
 		return "", err
 	}
@@ -163,8 +175,13 @@ func (g *Gate) useNonce(
 
 // parseSigned reads the x-ca headers, or Authorization: Signature. Which one was found is clear: the caller refuses both together.
 func parseSigned(r *http.Request) (signedRequest, Reason) {
-	if params, is := authorizationSignature(r); is {
-		return parseAPISIX(params)
+	for _, name := range single {
+		if len(r.Header[name]) > 1 {
+			return signedRequest{}, HMACInvalidSignature
+		}
+	}
+	if params := authorizationSignatures(r); len(params) > 0 {
+		return parseAPISIX(params[0])
 	}
 	one := func(name string) string {
 		if values := r.Header[name]; len(values) == 1 {
@@ -250,9 +267,12 @@ func (g *Gate) bodyOf(r *http.Request, s signedRequest, d *Decision) ([]byte, Re
 	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	if err != nil {
 		d.step("body", "was cut")
+		d.Certain = true
 		return nil, HMACInvalidDigest, nil
 	}
 	if int64(len(body)) > most {
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body)) // whole again, should it be decided anew
+		d.step("body", "is larger than the API takes")
 		return nil, BodyTooLarge, nil
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -294,7 +314,7 @@ func (s signedRequest) stringToSign(r *http.Request, body []byte) string {
 var unlisted = []string{"accept", "content-md5", "content-type", "date", "x-ca-signature", "x-ca-signature-headers"}
 
 func fieldValue(r *http.Request, name string) string {
-	if name == "host" {
+	if strings.EqualFold(name, "host") { // net/http keeps it apart
 		return r.Host
 	}
 	return strings.Join(r.Header[http.CanonicalHeaderKey(name)], ",")

@@ -35,13 +35,17 @@ func (s *signatures) verifies(token *oauth.Token, k oauth.Key) bool {
 	if !verifies(token, k) {
 		return false
 	}
+	s.remember(f)
+	return true
+}
+
+func (s *signatures) remember(f fact) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.young) >= maxVerified {
 		s.young, s.old = map[fact]struct{}{}, s.young
 	}
 	s.young[f] = struct{}{}
-	return true
 }
 
 func (s *signatures) known(f fact) bool {

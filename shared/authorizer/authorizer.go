@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"keyless/shared/auth"
@@ -43,6 +44,7 @@ type Options struct {
 	Reader  *registry.Reader
 	Gate    *auth.Gate
 	Quota   Admitter
+	Trail   auth.Trail       // nil: refusals are not kept for explain
 	Proxies config.Proxies   // the peers whose forward-auth questions are believed
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: slog.Default()
@@ -53,6 +55,7 @@ type Authorizer struct {
 	reader  *registry.Reader
 	gate    *auth.Gate
 	quota   Admitter
+	trail   auth.Trail
 	proxies config.Proxies
 	now     func() time.Time
 	log     *slog.Logger
@@ -60,7 +63,7 @@ type Authorizer struct {
 
 // New makes an Authorizer.
 func New(o Options) *Authorizer {
-	a := &Authorizer{reader: o.Reader, gate: o.Gate, quota: o.Quota, proxies: o.Proxies, now: o.Now, log: o.Log}
+	a := &Authorizer{reader: o.Reader, gate: o.Gate, quota: o.Quota, trail: o.Trail, proxies: o.Proxies, now: o.Now, log: o.Log}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -105,7 +108,22 @@ func (a *Authorizer) rule(ctx context.Context, q question) (ruling, error) {
 		ruled = ruling{requestID: q.requestID, mapped: v.Mapped}
 		return a.judge(ctx, v, q, &ruled)
 	})
+	if err == nil && !ruled.allowed() {
+		a.keep(ctx, q, &ruled)
+	}
 	return ruled, err
+}
+
+// keep leaves a trail of a proven caller's refusal, so that an operator can ask why.
+func (a *Authorizer) keep(ctx context.Context, q question, ruled *ruling) {
+	d := &ruled.decision
+	record := d.Record(a.now(), ruled.refusal.status, ruled.refusal.code, ruled.refusal.message)
+	if full := ruled.admission.Refusal; full != nil {
+		record.Limit = full.Limit
+	}
+	if err := d.Keep(ctx, a.trail, q.requestID, record); err != nil {
+		a.log.WarnContext(ctx, "trail", "error", err.Error())
+	}
 }
 
 // judge rules on what one view knows. The admission comes last, so that a call which fails before it is not
@@ -152,8 +170,8 @@ func (a *Authorizer) decide(
 		return decision.Result(), nil
 	}
 	ruled.single = single(v, &decision)
-	if decision.Method == registry.MethodHMAC {
-		ruled.contentMD5 = bounded(r.Header.Get("Content-Md5"))
+	if decision.Method == registry.MethodHMAC && decision.Place.Name == "x-ca-key" { // which always signs it
+		ruled.contentMD5 = bounded(strings.Join(r.Header["Content-Md5"], ","))
 	}
 	// The proxy admits the calls of an API with upstreams, and notices there what is old. Asked in front of
 	// something else, "allowed" too must not rest on old knowledge for long: the store is asked, at most once

@@ -20,10 +20,6 @@ type dialect struct {
 	// call pass: to those a failure is a refusal.
 	failure int
 
-	// keeps says that the gateway writes the headers of an answer over the caller's own, and keeps those
-	// which the answer lacks. So all are told, and what is not known is empty.
-	keeps bool
-
 	verdict string // a header that says true or false on every answer
 }
 
@@ -31,17 +27,19 @@ type dialect struct {
 type words struct{ method, target, host string }
 
 // The dialects. Sources: ngx_http_auth_request_module; traefik pkg/middlewares/auth/forward.go; Envoy
-// ext_authz/v3 HttpService, which allows on exactly 200; Higress extensions/ext-auth, endpoint_mode envoy (its
-// forward_auth speaks Traefik's words, and asks at Traefik's path); Alibaba Cloud, "Configure self-built
+// ext_authz/v3 HttpService, which allows on exactly 200; Higress extensions/ext-auth, endpoint_mode envoy (in
+// forward_auth it speaks Traefik's words, at Traefik's path); Alibaba Cloud, "Configure self-built
 // authentication".
 var dialects = []dialect{
 	{path: "/_/authorize/nginx", failure: http.StatusServiceUnavailable,
 		words: words{"X-Original-Method", "X-Original-Uri", "X-Original-Host"}},
 	{path: "/_/authorize/traefik", failure: http.StatusServiceUnavailable,
 		words: words{"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"}},
-	{path: "/_/authorize/envoy", failure: http.StatusForbidden, keeps: true},
-	{path: "/_/authorize/higress", failure: http.StatusForbidden, keeps: true},
-	{path: "/_/authorize/apig", failure: http.StatusForbidden, keeps: true,
+	{path: "/_/authorize/envoy", failure: http.StatusForbidden},
+	// Higress' endpoint_mode envoy cleans path and query in one, so that a query can change the path that is
+	// asked about; the pages for operators say so, and to use forward_auth.
+	{path: "/_/authorize/higress", failure: http.StatusForbidden},
+	{path: "/_/authorize/apig", failure: http.StatusForbidden,
 		verdict: "X-Mse-External-Authz-Check-Result"},
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,14 +22,30 @@ const (
 	failed   = "failed"
 )
 
-// call is a request that some gateway asks about.
+// call is a request that some gateway asks about. The path has its query.
 type call struct {
 	method, path, host string
 	authorization      []string
+	header             http.Header // all others
 }
 
 func get(path string, authorization ...string) call {
-	return call{"GET", path, "default.example", authorization}
+	return call{method: "GET", path: path, host: "default.example", authorization: authorization}
+}
+
+// with returns the call with one more header.
+func (c call) with(name, value string) call {
+	c.header = c.header.Clone()
+	if c.header == nil {
+		c.header = http.Header{}
+	}
+	c.header.Add(name, value)
+	return c
+}
+
+func (c call) parts() (path, query string) {
+	path, query, _ = strings.Cut(c.path, "?")
+	return path, query
 }
 
 // dialect asks about a call in its own words; code is "" where it tells none.
@@ -38,7 +56,16 @@ var dialects = map[string]dialect{
 	"REST REQUEST":          askREST(requestEvent),
 	"HTTP API, version 1.0": askREST(version1Event),
 	"HTTP API, version 2.0": askSimple,
-	"nginx":                 askNginx,
+	"nginx":                 askForward(nginxRequest),
+	"traefik":               askForward(traefikRequest),
+	"envoy":                 askForward(pathRequest("envoy")),
+	"higress":               askForward(pathRequest("higress")),
+	"apig":                  askForward(pathRequest("apig")),
+}
+
+// tells reports whether a dialect can tell of the call: a TOKEN event knows a path and one header's value.
+func tells(dialect string, c call) bool {
+	return dialect != "REST TOKEN" || len(c.header) == 0 && !strings.Contains(c.path, "?")
 }
 
 const stageARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod"
@@ -52,36 +79,47 @@ func tokenEvent(c call) map[string]any {
 }
 
 func requestEvent(c call) map[string]any {
+	path, query := c.parts()
 	single := map[string]string{"Host": c.host, "X_Authorization": "dropped"}
 	multi := map[string][]string{"Host": {c.host}}
 	if n := len(c.authorization); n > 0 {
 		single["authorization"] = c.authorization[n-1]
 		multi["authorization"] = c.authorization
 	}
+	for name, values := range c.header {
+		single[name], multi[name] = values[len(values)-1], values
+	}
+	values, _ := url.ParseQuery(query)
 	return map[string]any{
-		"type": "REQUEST", "methodArn": stageARN + "/" + c.method + c.path, "path": c.path,
+		"type": "REQUEST", "methodArn": stageARN + "/" + c.method + path, "path": path,
 		"httpMethod": c.method, "headers": single, "multiValueHeaders": multi,
+		"multiValueQueryStringParameters": values,
 		"requestContext": map[string]any{"domainName": c.host, "stage": "prod",
-			"path": "/prod" + c.path, "requestId": "chosen-by-the-client"},
+			"path": "/prod" + path, "requestId": "chosen-by-the-client"},
 	}
 }
 
 func version1Event(c call) map[string]any {
 	e := requestEvent(c)
-	e["version"], e["path"] = "1.0", "/prod"+c.path
+	path, _ := c.parts()
+	e["version"], e["path"] = "1.0", "/prod"+path
 	return e
 }
 
 func version2Event(c call) map[string]any {
+	path, query := c.parts()
 	headers := map[string]string{"host": c.host}
 	if len(c.authorization) > 0 {
 		headers["authorization"] = strings.Join(c.authorization, ",")
 	}
+	for name, values := range c.header {
+		headers[strings.ToLower(name)] = strings.Join(values, ",")
+	}
 	return map[string]any{
-		"version": "2.0", "type": "REQUEST", "routeArn": stageARN + "/" + c.method + c.path,
-		"rawPath": "/prod" + c.path, "headers": headers, "cookies": []string{"a=1"},
+		"version": "2.0", "type": "REQUEST", "routeArn": stageARN + "/" + c.method + path,
+		"rawPath": "/prod" + path, "rawQueryString": query, "headers": headers, "cookies": []string{"a=1"},
 		"requestContext": map[string]any{"domainName": c.host, "stage": "prod",
-			"http": map[string]any{"method": c.method, "path": c.path}, "requestId": "r"},
+			"http": map[string]any{"method": c.method, "path": path}, "requestId": "r"},
 	}
 }
 
@@ -110,7 +148,8 @@ func askREST(eventOf func(call) map[string]any) dialect {
 			t.Fatalf("a text that the platform would show: %v", err)
 		}
 		r := parse(t, reply)
-		if r.decides(t, stageARN+"/"+c.method+c.path) {
+		path, _ := c.parts()
+		if r.decides(t, stageARN+"/"+c.method+path) {
 			return allowed, r.Context["code"]
 		}
 		return refused, r.Context["code"]
@@ -139,14 +178,43 @@ func askSimple(t *testing.T, a *authorizer.Authorizer, c call) (string, string) 
 	return refused, code
 }
 
+// headersOf are the headers of a call, as a gateway passes them on.
+func headersOf(c call) http.Header {
+	h := c.header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h["Authorization"] = c.authorization
+	return h
+}
+
 func nginxRequest(c call) *http.Request {
 	r := httptest.NewRequest("GET", "/_/authorize/nginx", nil)
-	r.RemoteAddr = "127.0.0.1:4711"
+	r.RemoteAddr, r.Header = "127.0.0.1:4711", headersOf(c)
 	r.Header.Set("X-Original-Method", c.method)
 	r.Header.Set("X-Original-URI", c.path)
 	r.Header.Set("X-Original-Host", c.host)
-	r.Header["Authorization"] = c.authorization
 	return r
+}
+
+func traefikRequest(c call) *http.Request {
+	r := httptest.NewRequest("GET", "/_/authorize/traefik", nil)
+	r.RemoteAddr, r.Header = "127.0.0.1:4711", headersOf(c)
+	r.Header.Set("X-Forwarded-Method", c.method)
+	r.Header.Set("X-Forwarded-Uri", c.path)
+	r.Header.Set("X-Forwarded-Host", c.host)
+	r.Header.Set("X-Forwarded-Proto", "https")
+	r.Header.Set("X-Forwarded-For", "192.0.2.7")
+	return r
+}
+
+// pathRequest is a question whose path is the original one behind the dialect's.
+func pathRequest(dialect string) func(call) *http.Request {
+	return func(c call) *http.Request {
+		r := httptest.NewRequest(c.method, "/_/authorize/"+dialect+c.path, nil)
+		r.RemoteAddr, r.Host, r.Header = "127.0.0.1:4711", c.host, headersOf(c)
+		return r
+	}
 }
 
 func serve(a *authorizer.Authorizer, r *http.Request) *http.Response {
@@ -155,19 +223,34 @@ func serve(a *authorizer.Authorizer, r *http.Request) *http.Response {
 	return w.Result()
 }
 
-func askNginx(t *testing.T, a *authorizer.Authorizer, c call) (string, string) {
-	reply := serve(a, nginxRequest(c))
-	code := reply.Header.Get("X-Keyless-Code")
-	switch reply.StatusCode {
-	case 200:
-		return allowed, code
-	case 401:
-		return unproven, code
-	case 403:
-		return refused, code
-	case 503:
-		return failed, code
+// askForward reads an answer as its gateway does: by the status, and by nothing else. A failure is a 503 to
+// those that stay closed on it, and a refusal to the others, told by its code.
+func askForward(request func(call) *http.Request) dialect {
+	return func(t *testing.T, a *authorizer.Authorizer, c call) (string, string) {
+		r := request(c)
+		reply := serve(a, r)
+		code := reply.Header.Get("X-Keyless-Code")
+		failure := code == "store_unavailable" || code == "registry_busy"
+		closed := strings.HasSuffix(r.URL.Path, "/nginx") || strings.HasSuffix(r.URL.Path, "/traefik")
+		verdict := reply.Header.Get("X-Mse-External-Authz-Check-Result")
+		want := ""
+		if strings.HasPrefix(r.URL.Path, "/_/authorize/apig") {
+			want = strconv.FormatBool(reply.StatusCode == 200)
+		}
+		if verdict != want {
+			t.Errorf("status %d, the verdict header says %q", reply.StatusCode, verdict)
+		}
+		switch {
+		case reply.StatusCode == 200:
+			return allowed, code
+		case reply.StatusCode == 401:
+			return unproven, code
+		case reply.StatusCode == 403 && !failure:
+			return refused, code
+		case failure && reply.StatusCode == map[bool]int{true: 503, false: 403}[closed]:
+			return failed, code
+		}
+		t.Fatalf("status %d, code %s", reply.StatusCode, code)
+		return "", ""
 	}
-	t.Fatalf("status %d", reply.StatusCode)
-	return "", ""
 }

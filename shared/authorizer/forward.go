@@ -53,7 +53,7 @@ func (a *Authorizer) serve(w http.ResponseWriter, r *http.Request, d *dialect, i
 	ruled.admission.SetHeaders(w.Header())
 	switch {
 	case ruled.allowed():
-		d.identify(w.Header(), &ruled)
+		identify(w.Header(), &ruled)
 		d.answer(w, http.StatusOK, refusal{}, id)
 	case ruled.refusal.unproven():
 		w.Header().Set("WWW-Authenticate", ruled.refusal.challenge)
@@ -66,22 +66,15 @@ func (a *Authorizer) serve(w http.ResponseWriter, r *http.Request, d *dialect, i
 	}
 }
 
-// identify tells the backend who calls. What is not known has no header: nginx' variable is empty and removes
-// the header that is set from it, and Traefik removes those that it is configured to take over, the client's
-// own copy with them. To a gateway that keeps the client's copy it is told as empty.
-func (d *dialect) identify(h http.Header, ruled *ruling) {
-	tell := func(name, value string) {
-		h.Del(name)
-		if value != "" || d.keeps {
-			h.Set(name, value)
-		}
-	}
+// identify tells the backend who calls. What is not known is told as empty: Envoy and Higress write the
+// headers of an answer over the client's own, and would keep the client's copy of one that the answer lacks.
+func identify(h http.Header, ruled *ruling) {
 	for _, name := range ruled.mapped {
-		tell(name, "")
+		h.Set(name, "")
 	}
 	decision := &ruled.decision
 	for _, header := range decision.Headers {
-		tell(header.Name, header.Value)
+		h.Set(header.Name, header.Value)
 	}
 	consumer, subject := "", bounded(decision.Subject)
 	if decision.Consumer != nil {
@@ -90,8 +83,8 @@ func (d *dialect) identify(h http.Header, ruled *ruling) {
 	if !fieldValue(subject) {
 		subject = ""
 	}
-	tell(headerConsumer, consumer)
-	tell(headerSubject, subject)
+	h.Set(headerConsumer, consumer)
+	h.Set(headerSubject, subject)
 }
 
 // fieldValue reports whether a text can stand in a header as it is: visible ASCII, spaces inside (RFC 9110

@@ -2,6 +2,7 @@ package authorizer_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -72,7 +73,8 @@ func TestAPolicyListsEveryAPIOfTheDomain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := ask(t, a, requestEvent(call{"POST", "/reports", "default.example", []string{bearer("alice")}}))
+	other, err := ask(t, a, requestEvent(call{method: "POST", path: "/reports",
+		host: "default.example", authorization: []string{bearer("alice")}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,4 +270,66 @@ func places(list ...string) registry.Change {
 		fields["jwtplace:"+place] = "1"
 	}
 	return registry.Change{Set: fields}
+}
+
+// A signature proves one request, and a path that global authentication asks nothing for says nothing of
+// another: a policy that a gateway remembers must not carry such a ruling over.
+func TestAPolicyOfOneRequest(t *testing.T) {
+	t.Parallel()
+	const issuer = "https://issuer.example"
+	jwk := fmt.Sprintf(`{"kty":"oct","k":%q}`, base64.RawURLEncoding.EncodeToString(secret))
+	global := fmt.Sprintf(`{"jwks":%q,"issuer":%q,"mode":"whitelist","rules":[{"path":"/open/login"}]}`,
+		jwk, issuer)
+	valid := "Bearer " + token(secret, fmt.Sprintf(`{"iss":%q,"sub":"s","exp":%d}`, issuer, now.Unix()+60))
+	for name, c := range map[string]struct {
+		call   call
+		global bool
+		others map[string]bool
+	}{
+		"signed": {signedBy("hal", get("/signed/a"), "n"), false, map[string]bool{
+			"GET/signed/b": false, "POST/signed/a": false, "GET/signed": false, "GET/both": false, "GET/open": false}},
+		"a token, and a signature that another API takes": {
+			signedBy("hal", get("/reports", bearer("alice")), "n"), false, map[string]bool{
+				"GET/reports/x": true, "GET/signed": false, "GET/both": false, "GET/open": true}},
+		"an API key": {get("/both").with("X-Api-Key", "erin-key"), false, map[string]bool{
+			"GET/both/x": true, "GET/keys": true, "GET/signed": false, "GET/open": true}},
+		"a path that needs no token": {get("/open/login", "Bearer x"), true, map[string]bool{
+			"GET/open": false, "GET/open/a": false, "GET/open2": false}},
+		"a path that needs one": {get("/open/a", valid), true, map[string]bool{
+			"GET/open/b": true, "GET/open/login": true, "GET/open2/x": true, "GET/reports": false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := everything()
+			w.apis = append(w.apis, `{"name":"open2","type":"http","base_path":"/open2","authentication":"disabled"}`)
+			store := w.store(t)
+			if c.global {
+				write(t, store, registry.Change{Set: map[string]string{"global": global}})
+			}
+			reply, err := ask(t, open(store, &counter{limit: 9}), requestEvent(c.call))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := parse(t, reply)
+			if !r.decides(t, stageARN+"/"+c.call.method+c.call.path) {
+				t.Errorf("denied: %s", reply)
+			}
+			for call, want := range c.others {
+				if r.decides(t, stageARN+"/"+call) != want {
+					t.Errorf("%s: want %t: %s", call, want, reply)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatNoARNCanSayIsDenied(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/signed/*", "/signed/$", "/signed/" + strings.Repeat("a", 600)} {
+		reply, err := ask(t, open(everything().store(t), &counter{limit: 9}),
+			requestEvent(signedBy("hal", get(path), "n")))
+		if err != nil || strings.Contains(string(reply), `"Allow"`) {
+			t.Errorf("%s: %s %v", path, reply, err)
+		}
+	}
 }

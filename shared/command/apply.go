@@ -169,6 +169,10 @@ func (t terminal) report(r registry.Report, asJSON, dryRun bool) error {
 		fmt.Fprintf(t.stdout, "extra   %s: the file lacks it; --prune would remove it\n", name)
 	}
 	for _, g := range r.Generated {
+		if dryRun {
+			fmt.Fprintf(t.stdout, "secret  %s %s: would be generated, and shown once\n", g.Object, g.ID)
+			continue
+		}
 		fmt.Fprintf(t.stdout, "secret  %s %s: %s  (shown this once)\n", g.Object, g.ID, g.Secret.Reveal())
 	}
 	switch {

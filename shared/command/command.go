@@ -46,8 +46,8 @@ func commands() []command {
 		{"demo", "", "start everything on free ports, run the keyless flow step by step, stop", demonstrate},
 		{"demo-upstream", "[--addr HOST:PORT]", "run the demo model alone", demoUpstream},
 		{"apply", "-f FILE [--prune] [--dry-run] [--json]", "make the registry what the file says", apply},
-		{"keys", "refresh", "make every instance fetch foreign key sets anew", keys},
-		{"keys", "refresh", "make every instance fetch foreign key sets anew", keys},
+		{"keys", "list | rotate | revoke | rewrap | refresh", "signing keys, master keys, and others' key sets", keys},
+		{"explain", "[--json] URL | -- curl … | --request-id ID", "say what becomes of a request, and what would make it pass", explain},
 		{"version", "", "print the version", version},
 	}
 }

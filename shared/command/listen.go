@@ -27,6 +27,7 @@ func listen(c config.Config, addr string) (net.Listener, error) {
 	}
 	return tls.NewListener(listener, &tls.Config{
 		MinVersion: tls.VersionTLS12, GetCertificate: files.get, NextProtos: []string{"h2", "http/1.1"},
+		ClientAuth: tls.RequestClientCert, // for clients that authenticate by it; whose it is the token endpoint judges
 	}), nil
 }
 

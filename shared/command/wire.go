@@ -18,6 +18,7 @@ import (
 	"keyless/shared/proxy"
 	"keyless/shared/quota"
 	"keyless/shared/token"
+	"keyless/shared/trail"
 )
 
 // handlers are the five functions in one process. Our own endpoints win over APIs on the public URL's host only.
@@ -38,24 +39,39 @@ func wire(p *process.Process) (*handlers, error) {
 	}
 	ring := keyring.New(keyring.NewRedis(p.Redis, c.Cell), signing)
 	counts := quota.NewRedis(p.Redis, c.Cell, time.Now)
-	gate := auth.New(jwks.New(jwks.Options{
-		Shared:       jwks.NewRedis(p.Redis, c.Cell),
-		AllowPrivate: c.AllowPrivateURLs, AllowLoopback: c.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
-	}), c.PublicURL, time.Now).WithNonces(counts)
+	gate := gateOn(p).WithNonces(counts)
+	kept := trail.NewRedis(p.Redis, c.Cell, time.Now)
 	return &handlers{
 		host: public.Hostname(),
 		token: token.New(token.Options{
 			Reader: p.Reader, Signer: ring, PublicURL: c.PublicURL, TokenURL: c.TokenURL, Now: time.Now, Log: p.Log,
+			Keys: keysOn(p), Nonces: counts, Secrets: p.Reader, Failures: counts, Proxies: c.TrustedProxies,
 		}),
 		discovery: discovery.New(discovery.Options{Reader: p.Reader, PublicURL: c.PublicURL, TokenURL: c.TokenURL}),
 		authorizer: authorizer.New(authorizer.Options{
-			Reader: p.Reader, Gate: gate.WithoutBodies(), Quota: counts, Proxies: c.TrustedProxies, Now: time.Now, Log: p.Log,
+			Reader: p.Reader, Gate: gate.WithoutBodies(), Quota: counts, Trail: kept, Proxies: c.TrustedProxies, Now: time.Now,
+			Log: p.Log,
 		}),
-		proxy: proxy.New(proxy.Options{Reader: p.Reader, Gate: gate, Quota: counts, Now: time.Now, Log: p.Log}),
+		proxy: proxy.New(proxy.Options{Reader: p.Reader, Gate: gate, Quota: counts, Trail: kept, Now: time.Now, Log: p.Log}),
 		admin: admin.New(admin.Options{
-			Store: p.Store(), Keys: p.Keys, Ring: ring, Token: c.AdminToken, PublicURL: c.PublicURL, Now: time.Now, Log: p.Log,
+			Store: p.Store(), Keys: p.Keys, Ring: ring, Gate: gate, Trail: kept,
+			Token: c.AdminToken, PublicURL: c.PublicURL, Now: time.Now, Log: p.Log,
 		}),
 	}, nil
+}
+
+// gateOn is the gate of a process, without a memory of nonces.
+func gateOn(p *process.Process) *auth.Gate {
+	return auth.New(keysOn(p), p.Config.PublicURL, time.Now)
+}
+
+// keysOn finds other issuers' keys; several of a process share what they fetch through Redis.
+func keysOn(p *process.Process) *jwks.Cache {
+	c := p.Config
+	return jwks.New(jwks.Options{
+		Shared:       jwks.NewRedis(p.Redis, c.Cell),
+		AllowPrivate: c.AllowPrivateURLs, AllowLoopback: c.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
+	})
 }
 
 // ServeHTTP finds the function by path, as routes of a cloud's gateway do.

@@ -29,6 +29,7 @@ type fixture struct {
 	http.Handler
 	server *miniredis.Miniredis
 	reader *registry.Reader
+	ring   *keyring.Ring
 	now    atomic.Int64 // Unix seconds
 }
 
@@ -64,6 +65,7 @@ func newFixture(t *testing.T, tokenURL string, algorithms ...string) *fixture {
 		t.Fatal(err)
 	}
 	clock := func() time.Time { return time.Unix(f.now.Load(), 0) }
+	f.ring = ring.WithClock(clock)
 	f.reader = registry.NewReader(store, nil, clock) // this function has no master key
 	f.Handler = discovery.New(discovery.Options{Reader: f.reader, PublicURL: public, TokenURL: tokenURL})
 	return f
@@ -90,10 +92,11 @@ func TestK01K02OnlyPublicMembersOfAllAlgorithms(t *testing.T) {
 			t.Fatalf("%s: %d %s", algorithm, w.Code, w.Header().Get("Content-Type"))
 		}
 		var set map[string][]map[string]any
-		if err := json.Unmarshal(w.Body.Bytes(), &set); err != nil || len(set) != 1 || len(set["keys"]) != 1 {
+		if err := json.Unmarshal(w.Body.Bytes(), &set); err != nil || len(set) != 1 || len(set["keys"]) != 2 {
 			t.Fatalf("%s: %s", algorithm, w.Body)
 		}
-		for _, member := range slices.Collect(maps.Keys(set["keys"][0])) {
+		for _, member := range slices.Concat(slices.Collect(maps.Keys(set["keys"][0])),
+			slices.Collect(maps.Keys(set["keys"][1]))) {
 			if !slices.Contains([]string{"kty", "kid", "alg", "use", "n", "e", "crv", "x", "y"}, member) {
 				t.Errorf("%s: member %s is published", algorithm, member)
 			}
@@ -133,6 +136,57 @@ func TestK04Caching(t *testing.T) {
 				t.Errorf("%s, %s: %d, %d bytes, %v", path, name, w.Code, w.Body.Len(), w.Header())
 			}
 		}
+	}
+}
+
+// TestK04K05KeysAreReadInTime walks a key through its states and reads the set as a verifier does that keeps it for as long as it is told:
+// whatever signs, it has the key.
+func TestK04K05KeysAreReadInTime(t *testing.T) {
+	t.Parallel()
+	const path, maxAge, rotation = "/i-es256/oauth2/jwks", 300, 24 * time.Hour
+	f := newFixture(t, "")
+	f.now.Store(time.Now().Unix())
+	kids := func(body string) (list []string) {
+		keys, err := oauth.ParseJWKSet([]byte(body), oauth.Fetched)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range keys {
+			list = append(list, k.ID)
+		}
+		return list
+	}
+	signs := func() string {
+		keys, err := f.ring.Keys(t.Context(), "i-es256")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys[0].ID
+	}
+	kept, seen := f.get(http.MethodGet, path, ""), map[string]bool{signs(): true}
+	for step := range 600 { // 50 hours
+		f.now.Add(maxAge)
+		changed, err := f.ring.Tend(t.Context(), "i-es256", "ES256", rotation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signing := signs()
+		if seen[signing] = true; !slices.Contains(kids(kept.Body.String()), signing) {
+			t.Fatalf("step %d: a verifier that asked %d s ago has not the key that signs", step, maxAge)
+		}
+		now := f.get(http.MethodGet, path, kept.Header().Get("ETag"))
+		if changed != (now.Code == http.StatusOK) || !changed && now.Code != http.StatusNotModified {
+			t.Fatalf("step %d: changed %v, status %d", step, changed, now.Code)
+		}
+		if changed {
+			kept = now
+		}
+		if !strings.HasSuffix(kept.Header().Get("Cache-Control"), "max-age=300") {
+			t.Fatal(kept.Header())
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d keys signed in 50 hours, want one a day", len(seen))
 	}
 }
 

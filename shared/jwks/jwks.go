@@ -92,6 +92,8 @@ type Cache struct {
 	log    *slog.Logger
 	flight singleflight.Group // by URL
 
+	documents documents // of issuers, by discovery
+
 	mu         sync.Mutex // guards the two generations
 	young, old map[string]*source
 }

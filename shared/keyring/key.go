@@ -27,9 +27,10 @@ var errPrivate = errors.New("the stored private key is not a JWK of ours")
 
 // pair is a new key as it is stored.
 type pair struct {
-	kid     string
-	private []byte // JWK, clear
-	public  []byte // JWK: kty, kid, alg, use and the public members
+	kid       string
+	algorithm string
+	private   []byte // JWK, clear
+	public    []byte // JWK: kty, kid, alg, use and the public members
 }
 
 // generate makes a key of the algorithm. Its kid is the RFC 7638 thumbprint.
@@ -49,7 +50,7 @@ func generate(algorithm string) (*pair, error) {
 	if err != nil {
 		return nil, errPrivate
 	}
-	made := &pair{kid: key.KeyID()}
+	made := &pair{kid: key.KeyID(), algorithm: algorithm}
 	if made.private, err = json.Marshal(key); err != nil {
 		return nil, errPrivate
 	}

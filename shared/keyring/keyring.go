@@ -1,43 +1,53 @@
 // Package keyring keeps the signing keys of our own instances: the private half sealed, the public half
 // beside it in the Snapshot's hash, where every verifier of ours finds it. It exists so that one small room
-// alone ever holds a private signing key in clear.
+// alone ever holds a private signing key in clear, and so that keys change without anybody noticing: each is
+// published before it signs (next), signs alone (active), and is published after it signed (retired).
 //
 // How a request meets it: the token endpoint signs with the kid that the Snapshot calls active (Ring.Sign);
-// the first signature with a key loads and opens it, later ones cost no round trip. Keys are made by
-// Ring.Ensure, which apply and serve call and no request path does: an RSA key takes seconds of CPU.
+// the first signature with a key loads and opens it, later ones cost no round trip. Where the Snapshot says
+// that another key is due, the endpoint makes the next one active first (Ring.Promote), which is one script
+// however many processes try. Keys are made by apply, by the command line and by a scheduled event (Ensure,
+// Tend, Rotate, Revoke) and on no request path: an RSA key takes seconds of CPU.
 //
 // Sources: RFC 7517 (JWK), RFC 7518 (algorithms), RFC 7638 (thumbprint as kid), RFC 8037 (Ed25519), RFC 7515
-// (compact serialization), RFC 9068 §2.1 (typ). The library is jwx v2; what it makes is checked by tests.
-// Nothing here starts a goroutine or a timer.
+// (compact serialization), RFC 9068 §2.1 (typ), OpenID Connect Core §10.1.1 (rotation). The library is jwx v2;
+// what it makes is checked by tests. Nothing here starts a goroutine or a timer.
 package keyring
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"keyless/shared/oauth"
 	"keyless/shared/seal"
 )
 
-const (
-	// maxOpened bounds the private keys that a process holds in clear: one for each instance in use. When it
-	// is reached all are dropped, and those in use come back with one round trip each.
-	maxOpened = 256
-	// attempts is how often Ensure starts anew because somebody else wrote meanwhile. Whoever wrote has made
-	// the key, so the second attempt finds it; more are needed only where algorithms are being changed.
-	attempts = 4
-)
+// attempts is how often a change starts anew because somebody else wrote meanwhile. Whoever wrote has mostly
+// done the same, so that the second attempt finds it done.
+const attempts = 8
 
 var (
-	// ErrNoKey says that the store holds no private key of this instance and kid.
+	// ErrNoKey says that the instance has no key of this kid.
 	ErrNoKey = errors.New("no signing key of this kid is stored")
+	// ErrNoNext says that no key waits to sign.
+	ErrNoNext = errors.New("no next signing key is published")
 	// ErrBusy says that the key set changed on every attempt.
-	ErrBusy = errors.New("the key set changes faster than a key can be added")
+	ErrBusy = errors.New("the key set changes faster than it can be written")
+	// ErrFull says that no more keys are published at once.
+	ErrFull = fmt.Errorf("%d signing keys are published: those that signed must leave first", maxPublished)
 )
+
+// Edit is one change of an instance's keys, all or nothing: the document of public keys from Before ("" for
+// none) to After, sealed private keys that come by kid, and kids that go.
+type Edit struct {
+	Before, After string
+	Add           map[string]string
+	Drop          []string
+}
 
 // Store keeps the two halves. NewRedis is the one implementation.
 type Store interface {
@@ -45,15 +55,20 @@ type Store interface {
 	Public(ctx context.Context, instance string) (string, error)
 	// Private reads a sealed private key, "" where there is none.
 	Private(ctx context.Context, instance, kid string) (string, error)
-	// Replace puts the document after where before still stands ("" for none), the sealed key beside it
-	// unless its kid is "", and moves the registry's revision; all or nothing. It reports whether it did.
-	Replace(ctx context.Context, instance, before, after, kid, sealed string) (bool, error)
+	// Privates reads all sealed private keys of an instance, by kid.
+	Privates(ctx context.Context, instance string) (map[string]string, error)
+	// Replace carries out an Edit where its Before still stands, and moves the registry's revision. It reports
+	// whether it did.
+	Replace(ctx context.Context, instance string, e Edit) (bool, error)
+	// Reseal puts after in the place of a sealed private key where before still stands.
+	Reseal(ctx context.Context, instance, kid, before, after string) (bool, error)
 }
 
-// Ring signs with the keys of all instances. Safe for concurrent use.
+// Ring signs with the keys of all instances and keeps their calendars. Safe for concurrent use.
 type Ring struct {
 	store Store
 	keys  *seal.Keys
+	clock func() time.Time
 
 	mu     sync.Mutex // guards opened; never held across I/O
 	opened map[string]*signer
@@ -61,194 +76,156 @@ type Ring struct {
 
 // New makes a Ring whose private keys are sealed under the master keys.
 func New(store Store, keys *seal.Keys) *Ring {
-	return &Ring{store: store, keys: keys, opened: map[string]*signer{}}
+	return &Ring{store: store, keys: keys, clock: time.Now, opened: map[string]*signer{}}
 }
 
-// document is the stored form of an instance's public keys: {"active":kid,"jwks":{"keys":[…]}}, as
-// registry.KeySet reads it. The active key stands first.
-type document struct {
-	Active string `json:"active"`
-	JWKS   struct {
-		Keys []json.RawMessage `json:"keys"`
-	} `json:"jwks"`
+// WithClock makes a Ring on the same store that takes the time from now.
+func (r *Ring) WithClock(now func() time.Time) *Ring {
+	return &Ring{store: r.store, keys: r.keys, clock: now, opened: map[string]*signer{}}
 }
 
-// published is what Ensure asks of a public key.
-type published struct {
-	KeyID     string `json:"kid"`
-	Algorithm string `json:"alg"`
-}
+// now has the grain in which times are stored.
+func (r *Ring) now() time.Time { return r.clock().UTC().Truncate(time.Millisecond) }
 
-// Ensure makes the instance sign with the algorithm (one of oauth.SigningAlgorithms; RSA keys have 2048
-// bits). Where its active key is of another, a key of the algorithm that was published before signs again, or
-// a new one is made; the others stay published, so that tokens which they signed go on verifying. created
-// reports whether this call changed the key set; of many callers at once one does. Two round trips where the
-// key is there already or a first one is made.
+// Ensure sees that the instance has an active key and a next one of the algorithm (one of
+// oauth.SigningAlgorithms; RSA keys have 2048 bits). The first key of an instance is active at once. Where the
+// active key is of another algorithm, the next one takes its place once it has been published for an hour,
+// here or in Promote. It reports whether this call changed anything; of many callers at once one does. Two
+// round trips, one where all is there already.
 func (r *Ring) Ensure(ctx context.Context, instance, algorithm string) (bool, error) {
+	return r.Tend(ctx, instance, algorithm, 0)
+}
+
+// Tend does what Ensure does, and makes the next key active where the active one has signed for the rotation
+// and the next was published for an hour.
+func (r *Ring) Tend(ctx context.Context, instance, algorithm string, rotation time.Duration) (bool, error) {
+	_, changed, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+		after := c.tended(algorithm, rotation, now)
+		return after, after.lacking(algorithm), nil
+	})
+	return changed, err
+}
+
+// Promote makes the next key of the algorithm sign in the place of the active one, where that still signs and
+// a next key was published for an hour. It returns the kid that signs now, whoever saw to it, and makes no
+// key: this is for a request's path. Two round trips, one where there is nothing to do.
+func (r *Ring) Promote(ctx context.Context, instance, active, algorithm string) (string, error) {
+	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+		at := c.ready(algorithm, now)
+		if c.active().ID != active || at < 0 {
+			return c, nil, nil
+		}
+		return c.promoted(at, now).current(now), nil, nil
+	})
+	return after.active().ID, err
+}
+
+// Rotate makes the next key of the algorithm sign at once, however short it was published, and makes another
+// next one. It returns the kid that signs now, or ErrNoNext.
+func (r *Ring) Rotate(ctx context.Context, instance, algorithm string) (string, error) {
+	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+		at := c.waiting(algorithm)
+		if at < 0 {
+			return nil, nil, ErrNoNext
+		}
+		after := c.promoted(at, now).current(now)
+		return after, after.lacking(algorithm), nil
+	})
+	return after.active().ID, err
+}
+
+// Revoke removes a key at once, both halves: what it signed verifies nowhere of ours from the next request on.
+// Where it was active, the next key of the algorithm signs, or a new one. It returns the kid that signs now, or
+// ErrNoKey.
+func (r *Ring) Revoke(ctx context.Context, instance, kid, algorithm string) (string, error) {
+	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+		if !slices.ContainsFunc(c, func(k Key) bool { return k.ID == kid }) {
+			return nil, nil, ErrNoKey
+		}
+		after := c.without(kid, algorithm, now)
+		states := after.lacking(algorithm)
+		if len(after) >= maxPublished-1 { // a full set keeps nobody from revoking
+			states = slices.DeleteFunc(states, func(state string) bool { return state == Next })
+		}
+		return after, states, nil
+	})
+	r.forget(place(instance, kid))
+	return after.active().ID, err
+}
+
+// Keys lists an instance's keys: the active one, those that wait, those that signed. One round trip.
+func (r *Ring) Keys(ctx context.Context, instance string) ([]Key, error) {
+	c, _, err := r.read(ctx, instance)
+	return c, err
+}
+
+func (r *Ring) read(ctx context.Context, instance string) (calendar, string, error) {
+	text, err := r.store.Public(ctx, instance)
+	if err != nil {
+		return nil, "", fmt.Errorf("read the key set of %s: %w", instance, err)
+	}
+	c, err := readCalendar(text, r.now())
+	if err != nil {
+		return nil, "", fmt.Errorf("read the key set of %s: %w", instance, err)
+	}
+	return c, text, nil
+}
+
+// change says what a calendar becomes, and the states in which a new key of the algorithm is to be made.
+type change func(c calendar, now time.Time) (after calendar, states []string, err error)
+
+// edit carries out a change, anew where somebody else wrote since the calendar was read. It returns the
+// calendar that stands, and whether this call wrote it.
+func (r *Ring) edit(ctx context.Context, instance, algorithm string, change change) (calendar, bool, error) {
 	if !slices.Contains(oauth.SigningAlgorithms, algorithm) {
-		return false, fmt.Errorf("make a signing key: %q is not an algorithm to sign with", algorithm)
+		return nil, false, fmt.Errorf("signing keys of %s: %q is not an algorithm to sign with", instance, algorithm)
 	}
 	for range attempts {
-		before, err := r.store.Public(ctx, instance)
+		c, text, err := r.read(ctx, instance)
 		if err != nil {
-			return false, fmt.Errorf("read the key set of %s: %w", instance, err)
+			return nil, false, err
 		}
-		set, keys, err := parseDocument(before)
+		after, states, err := change(c, r.now())
 		if err != nil {
-			return false, fmt.Errorf("read the key set of %s: %w", instance, err)
+			return nil, false, fmt.Errorf("signing keys of %s: %w", instance, err)
 		}
-		if signs(set, keys, algorithm) {
-			return false, nil
+		e := Edit{Before: text, Drop: c.gone(after), Add: map[string]string{}}
+		if after, err = r.make(instance, algorithm, after, states, e.Add); err != nil {
+			return nil, false, err
 		}
-		done, err := r.change(ctx, instance, algorithm, before, set, keys)
-		if err != nil || done {
-			return done, err
+		if e.After, err = after.text(); err != nil {
+			return nil, false, fmt.Errorf("write the key set of %s: %w", instance, err)
+		}
+		if e.After == e.Before {
+			return after, false, nil
+		}
+		done, err := r.store.Replace(ctx, instance, e)
+		if err != nil {
+			return nil, false, fmt.Errorf("write the key set of %s: %w", instance, err)
+		}
+		if done {
+			return after, true, nil
 		}
 	}
-	return false, ErrBusy
+	return nil, false, fmt.Errorf("signing keys of %s: %w", instance, ErrBusy)
 }
 
-// change promotes a published key of the algorithm or adds one, unless somebody else wrote since before was
-// read.
-func (r *Ring) change(
-	ctx context.Context, instance, algorithm, before string, set document, keys []published,
-) (bool, error) {
-	earlier, err := r.earlier(ctx, instance, algorithm, keys)
-	if err != nil {
-		return false, err
-	}
-	var kid, sealed string
-	if earlier >= 0 {
-		key := set.JWKS.Keys[earlier]
-		set.JWKS.Keys = slices.Insert(slices.Delete(set.JWKS.Keys, earlier, earlier+1), 0, key)
-		set.Active = keys[earlier].KeyID
-	} else {
+// make adds new keys to a calendar, and their sealed private halves to add.
+func (r *Ring) make(
+	instance, algorithm string, c calendar, states []string, add map[string]string,
+) (calendar, error) {
+	for _, state := range states {
+		if len(c) >= maxPublished {
+			return nil, fmt.Errorf("signing keys of %s: %w", instance, ErrFull)
+		}
 		made, err := generate(algorithm)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		if kid, sealed, err = r.sealed(instance, made); err != nil {
-			return false, err
+		if add[made.kid], err = r.keys.Seal(place(instance, made.kid), made.private); err != nil {
+			return nil, fmt.Errorf("seal a signing key of %s: %w", instance, err)
 		}
-		set.JWKS.Keys = slices.Insert(set.JWKS.Keys, 0, json.RawMessage(made.public))
-		set.Active = kid
+		c = c.with(made, state, r.now())
 	}
-	after, err := json.Marshal(set)
-	if err != nil {
-		return false, fmt.Errorf("write the key set of %s: %w", instance, err)
-	}
-	done, err := r.store.Replace(ctx, instance, before, string(after), kid, sealed)
-	if err != nil {
-		return false, fmt.Errorf("write the key set of %s: %w", instance, err)
-	}
-	return done, nil
-}
-
-// earlier finds a published key of the algorithm whose private half is still there, -1 if there is none: so a
-// set grows to one key for each algorithm at most, however often the algorithm is changed to and fro.
-func (r *Ring) earlier(ctx context.Context, instance, algorithm string, keys []published) (int, error) {
-	for i, key := range keys {
-		if key.Algorithm != algorithm {
-			continue
-		}
-		sealed, err := r.store.Private(ctx, instance, key.KeyID)
-		if err != nil {
-			return -1, fmt.Errorf("read signing key %s of %s: %w", key.KeyID, instance, err)
-		}
-		if sealed != "" {
-			return i, nil
-		}
-	}
-	return -1, nil
-}
-
-func (r *Ring) sealed(instance string, made *pair) (string, string, error) {
-	sealed, err := r.keys.Seal(place(instance, made.kid), made.private)
-	if err != nil {
-		return "", "", fmt.Errorf("seal a signing key of %s: %w", instance, err)
-	}
-	return made.kid, sealed, nil
-}
-
-// place binds a sealed key, so that one instance's key copied to another's place does not open.
-func place(instance, kid string) string { return "keyring/" + instance + "/" + kid }
-
-func parseDocument(text string) (document, []published, error) {
-	var set document
-	if text == "" {
-		return set, nil, nil
-	}
-	if err := json.Unmarshal([]byte(text), &set); err != nil {
-		return set, nil, fmt.Errorf("it is not {\"active\",\"jwks\"}: %w", err)
-	}
-	keys := make([]published, len(set.JWKS.Keys))
-	for i, one := range set.JWKS.Keys {
-		if err := json.Unmarshal(one, &keys[i]); err != nil {
-			return set, nil, fmt.Errorf("keys[%d]: %w", i, err)
-		}
-	}
-	return set, keys, nil
-}
-
-// signs reports whether the active key is of the algorithm.
-func signs(set document, keys []published, algorithm string) bool {
-	return slices.ContainsFunc(keys, func(key published) bool {
-		return key.KeyID == set.Active && key.Algorithm == algorithm
-	})
-}
-
-// Sign makes a compact JWS of the payload with the protected header alg, kid, typ "at+jwt". It returns
-// ErrNoKey where the store has no such key. One round trip for a key not used before in this process, else
-// none.
-func (r *Ring) Sign(ctx context.Context, instance, kid string, payload []byte) (string, error) {
-	key, err := r.open(ctx, instance, kid)
-	if err != nil {
-		return "", err
-	}
-	compact, err := key.sign(payload)
-	if err != nil {
-		return "", fmt.Errorf("sign with key %s of %s: %w", kid, instance, err)
-	}
-	return compact, nil
-}
-
-// open returns an opened key. Two requests may load the same key at once; that costs a round trip and nothing
-// else.
-func (r *Ring) open(ctx context.Context, instance, kid string) (*signer, error) {
-	name := place(instance, kid)
-	if key := r.held(name); key != nil {
-		return key, nil
-	}
-	sealed, err := r.store.Private(ctx, instance, kid)
-	if err != nil {
-		return nil, fmt.Errorf("read signing key %s of %s: %w", kid, instance, err)
-	}
-	if sealed == "" {
-		return nil, fmt.Errorf("signing key %s of %s: %w", kid, instance, ErrNoKey)
-	}
-	clear, err := r.keys.Open(name, sealed)
-	if err != nil {
-		return nil, fmt.Errorf("open signing key %s of %s: %w", kid, instance, err)
-	}
-	key, err := newSigner(kid, clear)
-	if err != nil {
-		return nil, fmt.Errorf("open signing key %s of %s: %w", kid, instance, err)
-	}
-	r.hold(name, key)
-	return key, nil
-}
-
-func (r *Ring) held(name string) *signer {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.opened[name]
-}
-
-func (r *Ring) hold(name string, key *signer) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.opened) >= maxOpened {
-		clear(r.opened)
-	}
-	r.opened[name] = key
+	return c, nil
 }

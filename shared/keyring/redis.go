@@ -22,14 +22,25 @@ const (
 	fieldRevision = "revision"
 )
 
-// replace changes the key set of one instance where it is still what the caller read. Both keys carry the
-// Snapshot's hash tag. KEYS: Snapshot, keyring. ARGV: field, before, after, kid or "", sealed, revision, and
-// the revision's field.
+// replace carries out an Edit where the document is still what its author read: one step, so that whoever is
+// killed has done all of it or nothing. Where there was no document, private keys beside it are those of an
+// instance that was removed. Both keys carry the Snapshot's hash tag. KEYS: Snapshot, keyring. ARGV: field,
+// before, after, the revision's field, revision, the number of keys to add, their kids and sealed forms, and
+// the kids to drop.
 var replace = redis.NewScript(`
 local now = redis.call('HGET', KEYS[1], ARGV[1])
 if (now or '') ~= ARGV[2] then return 0 end
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[2], ARGV[4], ARGV[5]) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], ARGV[7], ARGV[6])
+if ARGV[2] == '' then redis.call('DEL', KEYS[2]) end
+local dropped = 7 + 2 * tonumber(ARGV[6])
+for i = 7, dropped - 1, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+for i = dropped, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[5])
+return 1`)
+
+// reseal replaces a sealed key that is still what was read. KEYS: keyring. ARGV: kid, before, after.
+var reseal = redis.NewScript(`
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1`)
 
 type redisStore struct {
@@ -66,15 +77,39 @@ func (s *redisStore) field(ctx context.Context, key, field string) (string, erro
 	return text, nil
 }
 
-func (s *redisStore) Replace(
-	ctx context.Context, instance, before, after, kid, sealed string,
-) (bool, error) {
+func (s *redisStore) Privates(ctx context.Context, instance string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
-	done, err := replace.Run(ctx, s.client, []string{s.snapshot(), s.keyring(instance)},
-		fieldKeySet+instance, before, after, kid, sealed, newEdition(), fieldRevision).Int()
+	all, err := s.client.HGetAll(ctx, s.keyring(instance)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", s.keyring(instance), err)
+	}
+	return all, nil
+}
+
+func (s *redisStore) Replace(ctx context.Context, instance string, e Edit) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	arguments := []any{fieldKeySet + instance, e.Before, e.After, fieldRevision, newEdition(), len(e.Add)}
+	for kid, sealed := range e.Add {
+		arguments = append(arguments, kid, sealed)
+	}
+	for _, kid := range e.Drop {
+		arguments = append(arguments, kid)
+	}
+	done, err := replace.Run(ctx, s.client, []string{s.snapshot(), s.keyring(instance)}, arguments...).Int()
 	if err != nil {
 		return false, fmt.Errorf("write %s%s: %w", fieldKeySet, instance, err)
+	}
+	return done == 1, nil
+}
+
+func (s *redisStore) Reseal(ctx context.Context, instance, kid, before, after string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	done, err := reseal.Run(ctx, s.client, []string{s.keyring(instance)}, kid, before, after).Int()
+	if err != nil {
+		return false, fmt.Errorf("write %s of %s: %w", kid, s.keyring(instance), err)
 	}
 	return done == 1, nil
 }

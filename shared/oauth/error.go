@@ -59,6 +59,8 @@ type AccessTokenClaims struct {
 	NotBefore int64  `json:"nbf"`
 	ExpiresAt int64  `json:"exp"`
 	ID        string `json:"jti"`
+
+	Confirmation *Confirmation `json:"cnf,omitempty"`
 }
 
 // Metadata is the authorization server's self-description, RFC 8414 §2, served as OpenID discovery too.

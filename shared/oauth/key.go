@@ -19,6 +19,7 @@ import (
 const (
 	MaxKeySetBytes = 256 << 10
 	MaxKeys        = 32
+	maxPublished   = 1024 // of our own set: RSA keys reach the bound in bytes first
 	minRSABits     = 2048 // RFC 7518 §3.3
 	maxRSABits     = 4096 // a longer key makes each verification a way to burn CPU
 	minHMACBytes   = 32   // RFC 7518 §3.2: HS256, the shortest
@@ -51,6 +52,9 @@ const (
 	Pasted KeySetKind = iota
 	// Fetched came from a URL: a set of public keys only; keys of unknown kind or for encryption are passed over (RFC 7517 §5).
 	Fetched
+	// Published is the set of an instance of ours, as its own verifiers read it: what Fetched takes, and more keys, since one
+	// that signed stays published for a day however often somebody rotates by hand.
+	Published
 )
 
 // ParseJWKSet reads a JWK Set (RFC 7517 §5), or a single JWK where it is Pasted. It refuses a set that is too large, empty, holds
@@ -99,15 +103,22 @@ func keyTexts(text []byte, members map[string]json.RawMessage, kind KeySetKind) 
 	if len(list) == 0 {
 		return nil, errors.New("the JWK Set is empty")
 	}
-	if len(list) > MaxKeys {
-		return nil, fmt.Errorf("a JWK Set has at most %d keys", MaxKeys)
+	if limit := kind.limit(); len(list) > limit {
+		return nil, fmt.Errorf("a JWK Set has at most %d keys", limit)
 	}
 	return list, nil
 }
 
+func (k KeySetKind) limit() int {
+	if k == Published {
+		return maxPublished
+	}
+	return MaxKeys
+}
+
 // fits refuses what makes a set ambiguous: one kid twice, and secrets beside public keys (the algorithm-confusion attack needs both).
 func fits(key Key, before []Key, kind KeySetKind) error {
-	if key.Symmetric() && kind == Fetched {
+	if key.Symmetric() && kind != Pasted {
 		return errors.New("a symmetric key (kty oct) must not be published at a URL")
 	}
 	for _, other := range before {

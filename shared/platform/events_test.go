@@ -28,6 +28,8 @@ func TestEventsHaveTheShapeOfTheirTrigger(t *testing.T) {
 		"authorizer-request": new(events.APIGatewayCustomAuthorizerRequestTypeRequest),
 		"authorizer-v2":      new(events.APIGatewayV2CustomAuthorizerV2Request),
 		"fc-http-v1":         new(fc.Event),
+		"schedule":           new(events.EventBridgeEvent),
+		"fc-timer":           new(struct{ TriggerTime, TriggerName, Payload string }),
 	}
 	readme, err := os.ReadFile("../../events/README.md")
 	if err != nil {

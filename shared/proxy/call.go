@@ -74,6 +74,9 @@ func (c *call) log() {
 	if c.decision.Consumer != nil {
 		c.note(slog.String("consumer", c.decision.Consumer.Name))
 	}
+	if last := len(c.decision.Trace) - 1; last >= 0 && c.decision.Reason != "" {
+		c.note(slog.String("why", c.decision.Trace[last].Name+": "+c.decision.Trace[last].Fact))
+	}
 	accesslog.Add(c.in.Context(), c.notes...)
 }
 

@@ -39,6 +39,7 @@ type Options struct {
 	Reader  *registry.Reader
 	Gate    *auth.Gate
 	Quota   Admitter
+	Trail   auth.Trail // nil: refusals are not kept for explain
 	Now     func() time.Time
 	Log     *slog.Logger // alarms only; what belongs to a request goes to its access line
 	MaxBody int64        // what the door can carry, in bytes; 0: 32 MiB
@@ -70,6 +71,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.refuse(failed(c, err))
 	case c.refused != nil:
 		c.refuse(*c.refused)
+		p.keep(c)
 	default:
 		p.forward(c)
 	}
@@ -171,6 +173,17 @@ func (p *proxy) forward(c *call) {
 	}
 	c.answerHeader(x, p.Now())
 	p.relay(c, x)
+}
+
+// keep leaves a trail of a proven caller's refusal, so that an operator can ask why.
+func (p *proxy) keep(c *call) {
+	record := c.decision.Record(p.Now(), c.refused.status, c.refused.code, c.refused.message)
+	if full := c.admission.Refusal; full != nil {
+		record.Limit = full.Limit
+	}
+	if err := c.decision.Keep(c.in.Context(), p.Trail, c.id, record); err != nil {
+		c.note(slog.String("trail", err.Error()))
+	}
 }
 
 // giveBackWithin bounds the settlement of a call whose client may be gone.

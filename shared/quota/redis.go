@@ -19,9 +19,12 @@ var (
 	admitText string
 	//go:embed giveback.lua
 	giveBackText string
+	//go:embed failed.lua
+	failedText string
 
 	admitScript    = redis.NewScript(admitText)
 	giveBackScript = redis.NewScript(giveBackText)
+	failedScript   = redis.NewScript(failedText)
 )
 
 // tries is how often a wave is sent whose reply does not arrive: the scripts count a request id once.
@@ -88,6 +91,22 @@ func (s *scripts) giveBack(ctx context.Context, taken []taking) error {
 	}
 	_, err := s.wave(ctx, giveBackScript, lines, func(redis.Pipeliner) {})
 	return err
+}
+
+// failed returns the milliseconds to wait, by line. A wave that is sent again after a lost reply counts twice: the
+// limit is strict by one.
+func (s *scripts) failed(ctx context.Context, lines []line) ([]int64, error) {
+	replies, err := s.wave(ctx, failedScript, lines, func(redis.Pipeliner) {})
+	if err != nil {
+		return nil, err
+	}
+	waits := make([]int64, len(replies))
+	for i, reply := range replies {
+		if waits[i], err = reply.Int64(); err != nil {
+			return nil, fmt.Errorf("read a wait: %w", errReply)
+		}
+	}
+	return waits, nil
 }
 
 // line puts an ask into the form that admit.lua reads.

@@ -113,7 +113,7 @@ func TestApplyIsReadBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			keys := masterKeys(t)
 			report := apply(t, store, keys, built(t), registry.ApplyOptions{Prune: true})
-			if len(report.Generated) != 5 || len(report.Changes) != 22 || report.Revision == "" {
+			if len(report.Generated) != 5 || len(report.Changes) != 24 || report.Revision == "" {
 				t.Fatalf("report %+v", report)
 			}
 			reader := registry.NewReader(store, keys, time.Now)
@@ -230,7 +230,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
 	store := registry.NewMemory()
 	report := apply(t, store, masterKeys(t), built(t), registry.ApplyOptions{DryRun: true})
-	if len(report.Changes) != 22 || len(everything(t, store)) != 0 {
+	if len(report.Changes) != 24 || len(everything(t, store)) != 0 {
 		t.Fatalf("%d changes, store %v", len(report.Changes), everything(t, store))
 	}
 	for _, g := range report.Generated {

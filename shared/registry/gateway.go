@@ -1,7 +1,5 @@
 package registry
 
-import "keyless/shared/oauth"
-
 // DefaultDomain is the domain that every host belongs to which no other domain claims. It always exists.
 const DefaultDomain = "default"
 
@@ -173,44 +171,6 @@ type Rate struct {
 type Group struct {
 	Name   string  `json:"name"`
 	Limits *Limits `json:"limits,omitempty"`
-}
-
-// GlobalAuthentication is one issuer for everybody, on every API whose own authentication is disabled.
-type GlobalAuthentication struct {
-	Status          Status          `json:"status,omitempty"`
-	JWKSURL         string          `json:"jwks_url,omitempty"`
-	JWKS            Secret          `json:"jwks,omitempty"`
-	Issuer          string          `json:"issuer,omitempty"`
-	Subject         string          `json:"subject,omitempty"`
-	Audience        Strings         `json:"audience,omitempty"`
-	Header          string          `json:"header,omitempty"`
-	Prefix          *string         `json:"prefix,omitempty"`
-	MaxLifetime     Duration        `json:"max_lifetime,omitempty"`
-	PassToken       bool            `json:"pass_token,omitempty"`
-	ClaimsToHeaders []ClaimToHeader `json:"claims_to_headers,omitempty"`
-	Mode            string          `json:"mode,omitempty"`
-	Rules           []Rule          `json:"rules,omitempty"`
-
-	keys []oauth.Key // of JWKS, parsed when the Snapshot is read
-}
-
-// Keys returns the verification keys of an inline JWK Set; none where the keys stand at a URL.
-func (g *GlobalAuthentication) Keys() []oauth.Key { return g.keys }
-
-// Place returns where the token stands in a request.
-func (g *GlobalAuthentication) Place() Place {
-	name := BearerPlace.Name
-	if g.Header != "" {
-		name = lower(g.Header)
-	}
-	return Place{In: InHeader, Name: name, Prefix: prefixOr(g.Prefix, DefaultPrefix)}
-}
-
-// Rule selects requests by domain and path.
-type Rule struct {
-	Domain string `json:"domain,omitempty"`
-	Path   string `json:"path,omitempty"`
-	Match  string `json:"match,omitempty"` // prefix (default), exact, suffix or regex
 }
 
 // Price is what usage costs, in the Config's currency per million model tokens.

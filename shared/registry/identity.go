@@ -73,8 +73,12 @@ type Client struct {
 	JWKSURL              string                `json:"jwks_url,omitempty"`
 	JWKS                 json.RawMessage       `json:"jwks,omitempty"`
 	PublicKeys           []string              `json:"public_keys,omitempty"`
-	AssertionAudience    string                `json:"assertion_audience,omitempty"`
-	Permissions          []Permission          `json:"permissions,omitempty"`
+	AssertionAudience    string                `json:"assertion_audience,omitempty"` // any (default) or issuer
+	Certificate          *CertificateName      `json:"certificate,omitempty"`        // of tls_client_auth
+	// Certificates are, for tls_client_auth, the authorities one of which issued the client's certificate, and for
+	// self_signed_tls_client_auth the client's own. PEM.
+	Certificates []string     `json:"certificates,omitempty"`
+	Permissions  []Permission `json:"permissions,omitempty"`
 }
 
 // ClientSecret is one of at most two. In a Config, Value is clear, "sealed: v1:…", "hash: v1:…" or empty
@@ -93,16 +97,53 @@ func (s ClientSecret) Live(now time.Time) bool {
 	return s.Status.On() && (s.ExpiresAt == nil || now.Before(*s.ExpiresAt))
 }
 
-// FederatedCredential trusts an identity token of somebody else's issuer as proof of the client.
+// The values of assertion_audience.
+const (
+	AudienceAny    = "any"    // the issuer or the token endpoint, which is what Alibaba IDaaS clients send
+	AudienceIssuer = "issuer" // the issuer alone
+)
+
+// CertificateName is what a certificate of tls_client_auth must be called: exactly one of these (RFC 8705 §2.1.2).
+type CertificateName struct {
+	SubjectDN string `json:"subject_dn,omitempty"` // as RFC 4514 writes it, the last RDN first
+	SANDNS    string `json:"san_dns,omitempty"`
+	SANURI    string `json:"san_uri,omitempty"`
+	SANIP     string `json:"san_ip,omitempty"`
+	SANEmail  string `json:"san_email,omitempty"`
+}
+
+// The values of a federated credential's type.
+const (
+	FederatedOIDC      = "oidc"       // an identity token of an issuer
+	FederatedPKCS7     = "pkcs7"      // a signed instance-identity document
+	FederatedPrivateCA = "private_ca" // an assertion signed by the key of a certificate of one's own authority
+)
+
+// FederatedCredential trusts an identity that somebody else issues as proof of the client.
 type FederatedCredential struct {
-	Name     string            `json:"name"`
-	Type     string            `json:"type,omitempty"`
-	Issuer   string            `json:"issuer,omitempty"`
-	JWKS     json.RawMessage   `json:"jwks,omitempty"`
-	JWKSURL  string            `json:"jwks_url,omitempty"`
-	Audience string            `json:"audience,omitempty"`
-	Subject  string            `json:"subject,omitempty"`
-	Claims   map[string]string `json:"claims,omitempty"`
+	Name     string          `json:"name"`
+	Status   Status          `json:"status,omitempty"`
+	Type     string          `json:"type,omitempty"`     // default oidc
+	Issuer   string          `json:"issuer,omitempty"`   // of oidc: compared exactly; its keys by discovery, or
+	JWKS     json.RawMessage `json:"jwks,omitempty"`     // from here, or
+	JWKSURL  string          `json:"jwks_url,omitempty"` // from there
+	Audience string          `json:"audience,omitempty"` // of oidc and pkcs7: one of aud
+	// Subject is compared exactly unless it has *, which matches any characters but ":".
+	Subject string `json:"subject,omitempty"`
+	// Claims are further conditions, as Subject. A name that begins with / is a JSON pointer (RFC 6901).
+	Claims map[string]string `json:"claims,omitempty"`
+	// Certificates are those that signed documents and certificates are trusted by. PEM.
+	Certificates []string `json:"certificates,omitempty"`
+	// MaxAge bounds the age of a token or document. Default: none for oidc, 20m for pkcs7.
+	MaxAge Duration `json:"max_age,omitempty"`
+}
+
+// Kind is the credential's type.
+func (f *FederatedCredential) Kind() string {
+	if f.Type == "" {
+		return FederatedOIDC
+	}
+	return f.Type
 }
 
 // Permission lets a client ask for scopes of a resource server.

@@ -86,6 +86,34 @@ func (m *memory) Write(ctx context.Context, c Change) error {
 	return nil
 }
 
+func (m *memory) ResealField(ctx context.Context, field, before, after string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fields[field] != before {
+		return false, ctx.Err()
+	}
+	m.fields[field] = after
+	return true, ctx.Err()
+}
+
+func (m *memory) ResealEntry(
+	ctx context.Context, kind Kind, name string, before Entry, after string, indexes []string,
+) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	again := Entry{Version: before.Version, Value: after}
+	for _, index := range indexes {
+		if m.indexes[index][name].Version == before.Version {
+			m.indexes[index][name] = again
+		}
+	}
+	if m.entries[kind][name] != before {
+		return false, ctx.Err()
+	}
+	m.entries[kind][name] = again
+	return true, ctx.Err()
+}
+
 func (m *memory) writeObject(c Change) {
 	if c.Name == "" {
 		return

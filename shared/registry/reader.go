@@ -149,18 +149,33 @@ const (
 type View struct {
 	*Snapshot
 	reader *Reader
-	anew   bool // ask the store, not the memory
+	anew   bool      // ask the store, not the memory
+	used   *[]string // what earlier attempts of the same consultation used up; see Once
+}
+
+// Once runs use, unless an earlier attempt of the same consultation ran it for the key and was told that it is the first: what one
+// request uses up stays its own, however often the request is decided.
+func (v View) Once(key string, use func() (bool, error)) (bool, error) {
+	if v.used != nil && slices.Contains(*v.used, key) {
+		return true, nil
+	}
+	first, err := use()
+	if first && err == nil && v.used != nil {
+		*v.used = append(*v.used, key)
+	}
+	return first, err
 }
 
 // Consult runs decide on what the process knows, and again on what the store knows where the result is Stale, or Refused on knowledge
 // that turns out to be old. After three attempts it gives up with ErrBusy.
 func (r *Reader) Consult(ctx context.Context, decide func(View) (Result, error)) error {
 	snapshot, err := r.Snapshot(ctx)
+	var used []string
 	for attempt := range attempts {
 		if err != nil {
 			return err
 		}
-		result, err := decide(View{Snapshot: snapshot, reader: r, anew: attempt > 0})
+		result, err := decide(View{snapshot, r, attempt > 0, &used})
 		if err != nil || result == Final {
 			return err
 		}

@@ -259,6 +259,52 @@ func (s *redisStore) Write(ctx context.Context, c Change) error {
 	return nil
 }
 
+// resealField, resealEntry and resealIndex replace a text by one that means the same, where it is still what was
+// read: neither a revision nor a version moves. KEYS: the hash. ARGV: field, before, after · version, before,
+// after · name, version, after.
+var (
+	resealField = redis.NewScript(`
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1`)
+	resealEntry = redis.NewScript(`
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[1], 'entry') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'entry', ARGV[3])
+return 1`)
+	resealIndex = redis.NewScript(`
+local copy = redis.call('HGET', KEYS[1], ARGV[1])
+local head = ARGV[2] .. '\n'
+if not copy or string.sub(copy, 1, #head) ~= head then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], head .. ARGV[3])
+return 1`)
+)
+
+func (s *redisStore) ResealField(ctx context.Context, field, before, after string) (bool, error) {
+	return s.reseal(ctx, resealField, s.space.Snapshot(), field, before, after)
+}
+
+func (s *redisStore) ResealEntry(
+	ctx context.Context, kind Kind, name string, before Entry, after string, indexes []string,
+) (bool, error) {
+	for _, index := range indexes {
+		if _, err := s.reseal(ctx, resealIndex, s.space.Index(index), name, before.Version, after); err != nil {
+			return false, err
+		}
+	}
+	return s.reseal(ctx, resealEntry, s.space.Entry(kind, name), before.Version, before.Value, after)
+}
+
+func (s *redisStore) reseal(ctx context.Context, script *redis.Script, key string, arguments ...any) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	done, err := script.Run(ctx, s.client, []string{key}, arguments...).Int()
+	if err != nil {
+		return false, fmt.Errorf("seal %s again: %w", key, err)
+	}
+	return done == 1, nil
+}
+
 func (s *redisStore) begin(ctx context.Context, p redis.Pipeliner, c Change) {
 	if len(c.Set) > 0 {
 		p.HSet(ctx, s.space.Snapshot(), c.Set)

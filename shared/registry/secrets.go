@@ -86,6 +86,10 @@ func (s *sealer) client(at spot, in *Instance, c, had *Client) []GeneratedSecret
 		if told != "" {
 			generated = append(generated, s.told("client "+in.ID+"/"+c.ID, secret.ID, told))
 		}
+		if secret.Value == "" && secret.Hash != "" && slices.Contains(c.Authentication, oauth.ClientSecretJWT) {
+			s.fault(value, "is kept as a hash only, and client_secret_jwt needs the secret itself; write it, "+
+				"or give the secret another id to have one generated")
+		}
 	}
 	return generated
 }
@@ -96,7 +100,8 @@ const firstSecret = "s1"
 // provesBySecret reports whether a client authenticates by a secret of its own.
 func provesBySecret(c *Client) bool {
 	return len(c.Authentication) == 0 || slices.Contains(c.Authentication, oauth.ClientSecretBasic) ||
-		slices.Contains(c.Authentication, oauth.ClientSecretPost)
+		slices.Contains(c.Authentication, oauth.ClientSecretPost) ||
+		slices.Contains(c.Authentication, oauth.ClientSecretJWT)
 }
 
 // secret finds a secret by its id; an empty one if there is none.

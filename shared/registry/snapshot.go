@@ -37,13 +37,6 @@ type Snapshot struct {
 	routes []*API // published ones, longest base path first
 }
 
-// KeySet is the public half of an instance's signing keys.
-type KeySet struct {
-	Active string          `json:"active"` // the kid that signs
-	JWKS   json.RawMessage `json:"jwks"`   // the document that the JWKS URL answers
-	Keys   []oauth.Key     `json:"-"`
-}
-
 // The fields of the Snapshot's hash: a name, or a prefix and the object's name.
 const (
 	fieldRevision = "revision"
@@ -204,18 +197,12 @@ func (s *Snapshot) readUpstream(name, text string, keys *seal.Keys) error {
 	return nil
 }
 
-func (s *Snapshot) readKeySet(instance, text string) error {
-	if err := into(s.KeySets, instance, text); err != nil {
-		return err
-	}
-	parsed, err := oauth.ParseJWKSet(s.KeySets[instance].JWKS, oauth.Fetched)
-	s.KeySets[instance].Keys = parsed
-	return err
-}
-
 func (s *Snapshot) readGlobal(text string, keys *seal.Keys) error {
 	s.Global = &GlobalAuthentication{}
-	if err := json.Unmarshal([]byte(text), s.Global); err != nil || s.Global.JWKS == "" {
+	if err := json.Unmarshal([]byte(text), s.Global); err != nil {
+		return err
+	}
+	if err := s.Global.compile(); err != nil || s.Global.JWKS == "" {
 		return err
 	}
 	clear, err := open(keys, placeGlobalJWKS, s.Global.JWKS)

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -274,11 +273,10 @@ func (v *validator) global(g *GlobalAuthentication) {
 	v.oneOf(at.key("mode"), g.Mode, "whitelist", "blacklist")
 	for i, r := range g.Rules {
 		rule := at.key("rules").item(i)
-		v.oneOf(rule.key("match"), r.Match, "prefix", "exact", "suffix", "regex")
-		if r.Match == "regex" {
-			if _, err := regexp.Compile(r.Path); err != nil {
-				v.fault(rule.key("path"), "is not a regular expression of RE2; write one that is")
-			}
+		v.oneOf(rule.key("match"), r.Match, MatchPrefix, MatchExact, MatchSuffix, MatchRegex)
+		v.wrong(rule.key("path"), judgeRulePath(r))
+		if r.Domain != "" && r.Domain != "*" {
+			known(v, rule.key("domain"), "a domain", lower(r.Domain), v.byDomain)
 		}
 	}
 }

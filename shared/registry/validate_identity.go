@@ -40,7 +40,7 @@ func (v *validator) instances(list []Instance) {
 		v.lifetime(at.key("token_lifetime"), in.TokenLifetime)
 		v.oneOf(at.key("signing_algorithm"), in.SigningAlgorithm, oauth.SigningAlgorithms...)
 		v.oneOf(at.key("secret_storage"), in.SecretStorage, StorageSealed, StorageHashed)
-		v.notYetInstance(at, in)
+		v.keyRotation(at.key("key_rotation"), in.KeyRotation)
 		v.resourceServers(at.key("resource_servers"), in.ResourceServers)
 		v.clients(at.key("clients"), in)
 	}
@@ -61,6 +61,19 @@ func (v *validator) instanceID(at spot, id string, seen map[string]bool) {
 func (v *validator) lifetime(at spot, d Duration) {
 	if d != 0 && (time.Duration(d) < minTokenLifetime || time.Duration(d) > maxTokenLifetime) {
 		v.fault(at, "is not from 1m to 24h; write such as 20m")
+	}
+}
+
+// A signing key signs for at least a day, so that a set has four keys at most, and for no longer than two years:
+// NIST SP 800-57 part 1, table 1, has one to three for a private signature key.
+const (
+	minKeyRotation = 24 * time.Hour
+	maxKeyRotation = 730 * 24 * time.Hour
+)
+
+func (v *validator) keyRotation(at spot, d Duration) {
+	if d != 0 && (time.Duration(d) < minKeyRotation || time.Duration(d) > maxKeyRotation) {
+		v.fault(at, "is not from 1d to 730d; write such as 90d")
 	}
 }
 
@@ -114,6 +127,7 @@ func (v *validator) clients(list spot, in *Instance) {
 		v.status(at.key("status"), c.Status)
 		v.clientAuthentication(at.key("authentication"), c)
 		v.clientSecrets(at.key("secrets"), c.Secrets)
+		v.clientProof(at, in, c)
 		v.notYetClient(at, c)
 		v.permissions(at.key("permissions"), in, c.Permissions)
 	}
@@ -121,8 +135,8 @@ func (v *validator) clients(list spot, in *Instance) {
 
 // clientMethods are those of RFC 7591 §2, RFC 8705 §2 and workload identity federation.
 var clientMethods = []string{
-	oauth.ClientSecretBasic, oauth.ClientSecretPost, "client_secret_jwt", "private_key_jwt", "tls_client_auth",
-	"self_signed_tls_client_auth", "federated",
+	oauth.ClientSecretBasic, oauth.ClientSecretPost, oauth.ClientSecretJWT, oauth.PrivateKeyJWT,
+	oauth.TLSClientAuth, oauth.SelfSignedTLSClientAuth, oauth.FederatedIdentity,
 }
 
 func (v *validator) clientAuthentication(list spot, c *Client) {

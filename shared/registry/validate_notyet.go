@@ -1,11 +1,5 @@
 package registry
 
-import (
-	"slices"
-
-	"keyless/shared/oauth"
-)
-
 // What the file's schema knows and this version does not do is refused here, so that no setting is accepted
 // and has no effect. A version that builds a part deletes its line.
 
@@ -15,25 +9,9 @@ func (v *validator) notYet(at spot, written bool, what string) {
 	}
 }
 
-func (v *validator) notYetInstance(at spot, in *Instance) {
-	v.notYet(at.key("key_rotation"), in.KeyRotation != 0, "rotation of signing keys by the calendar")
-}
-
-// builtClientMethods are the ones of clientMethods that a client can use.
-var builtClientMethods = []string{oauth.ClientSecretBasic, oauth.ClientSecretPost}
-
 func (v *validator) notYetClient(at spot, c *Client) {
-	for i, method := range c.Authentication {
-		is := slices.Contains(clientMethods, method) && !slices.Contains(builtClientMethods, method)
-		v.notYet(at.key("authentication").item(i), is, "authentication by "+method)
-	}
-	v.notYet(at.key("federated_credentials"), c.FederatedCredentials != nil, "workload identity federation")
 	v.oneOf(at.key("dpop"), c.DPoP, "off", "optional", "required")
 	v.notYet(at.key("dpop"), c.DPoP == "optional" || c.DPoP == "required", "DPoP")
-	v.notYet(at.key("jwks_url"), c.JWKSURL != "", "a client's own key set")
-	v.notYet(at.key("jwks"), len(c.JWKS) > 0, "a client's own key set")
-	v.notYet(at.key("public_keys"), c.PublicKeys != nil, "a client's own key set")
-	v.notYet(at.key("assertion_audience"), c.AssertionAudience != "", "a client's signed assertion")
 }
 
 func (v *validator) notYetUpstream(at spot, u *Upstream) {

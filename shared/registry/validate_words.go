@@ -147,6 +147,32 @@ func judgeBasePath(path string) string {
 	return "is not a canonical path; write whole segments without query, . or .. segments or needless %XX"
 }
 
+// judgeRulePath judges the path of a Rule. One that no canonical path can equal would select nothing, and a blacklist would be open.
+func judgeRulePath(r Rule) string {
+	switch r.Match {
+	case MatchRegex:
+		if _, err := compilePattern(r.Path); err != nil {
+			return "is not a regular expression of RE2; write one that is"
+		}
+		return ""
+	case MatchSuffix:
+		if u, err := url.PathUnescape(r.Path); err != nil || strings.ContainsAny(r.Path, "?# ") || !utf8.ValidString(u) {
+			return "is not the end of a path; write such as .json, without query"
+		}
+		return ""
+	}
+	if path := strings.TrimSuffix(r.Path, "/"); path != "" {
+		u, err := url.ParseRequestURI(path)
+		if err == nil {
+			_, err = CanonicalPath(&http.Request{URL: u})
+		}
+		if err != nil || u.EscapedPath() != path {
+			return "is not a canonical path; write whole segments without query, . or .. segments or needless %XX"
+		}
+	}
+	return ""
+}
+
 // judgeIdentifier judges what names a resource server: it must be able to stand in a scope parameter, before
 // the bar.
 func judgeIdentifier(text string) string {

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,50 +11,51 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
-	"keyless/shared/seal"
 )
-
-// maxSecrets is how many secrets a client has at most, and how many are checked for every request, so that a
-// client which does not exist costs the same work as one that does.
-const maxSecrets = 2
 
 // unknownClient stands in the log for a client that was not found: a caller's text is not copied there.
 const unknownClient = "unknown"
 
-// proof is the credential of a client: an id, and what its secret may be.
+// proof is how a client authenticates in one request: its id, and what shall prove it.
 type proof struct {
-	method  string
-	id      string
-	secrets []string // one, or two where Basic can be read in two ways
+	method      string // of oauth.ClientAuthenticationMethods, or oauth.FederatedIdentity
+	id          string
+	secrets     []string          // one, or two where Basic can be read in two ways
+	assertion   *assertion        // of every method that sends one
+	certificate *x509.Certificate // of the two TLS methods
 }
 
-// readProof finds the one credential of a request (RFC 6749 §2.3).
-func readProof(r *http.Request, f form) (proof, reason) {
+// readProof finds the one credential of a request (RFC 6749 §2.3). A certificate is a credential where nothing else is:
+// a domain of mutual TLS has one on every connection.
+func (e *endpoint) readProof(r *http.Request, f form) (proof, reason) {
+	certificate := e.certificateOf(r)
 	headers := r.Header["Authorization"]
 	inBody, asserted := f.one(paramClientSecret) != "", f.one(paramAssertion) != ""
 	if len(headers) > 1 || count(len(headers) == 1, inBody, asserted) > 1 {
 		return proof{}, manyProofs
 	}
+	id := f.one(paramClientID)
 	switch {
 	case asserted != (f.one(paramAssertionType) != ""):
 		return proof{}, badAssertion
 	case asserted:
-		return proof{}, assertion
+		return readAssertion(f)
 	case len(headers) == 1:
 		p, ok := parseBasic(headers[0])
 		if !ok {
 			return proof{}, badClient
 		}
-		if id := f.one(paramClientID); id != "" && id != p.id {
+		if id != "" && id != p.id {
 			return proof{}, clientDiffers
 		}
 		return p, none
-	case inBody && f.one(paramClientID) != "":
-		return proof{oauth.ClientSecretPost, f.one(paramClientID), []string{f.one(paramClientSecret)}}, none
+	case inBody && id != "":
+		return proof{method: oauth.ClientSecretPost, id: id, secrets: []string{f.one(paramClientSecret)}}, none
+	case certificate != nil && id != "" && !inBody:
+		return proof{method: oauth.TLSClientAuth, id: id, certificate: certificate}, none
 	}
 	return proof{}, noProof
 }
@@ -94,9 +96,27 @@ func parseBasic(header string) (proof, bool) {
 	return p, true
 }
 
-// authenticate proves the client. Whoever it is not, and for whatever cause, gets one refusal: badClient.
-// One round trip.
+// authenticate proves the client. Whoever it is not, and for whatever cause, gets one refusal: badClient, or throttled
+// where that happened too often; then w has Retry-After. One round trip where a secret or a certificate proves, one more
+// to use an assertion up, and one more to count a failure.
 func (e *endpoint) authenticate(
+	w http.ResponseWriter, r *http.Request, instance string, p proof,
+) (*registry.Client, *registry.Snapshot, reason, error) {
+	suspect := e.suspect(r, instance, p.id)
+	if wait := e.blocked(suspect); wait > 0 {
+		return nil, nil, throttle(w, wait), nil
+	}
+	client, snapshot, refused, err := e.prove(r.Context(), instance, p)
+	if err == nil && refused == badClient {
+		if wait := e.failed(r.Context(), suspect); wait > 0 {
+			refused = throttle(w, wait)
+		}
+	}
+	return client, snapshot, refused, err
+}
+
+// prove finds the client and judges its proof.
+func (e *endpoint) prove(
 	ctx context.Context, instance string, p proof,
 ) (*registry.Client, *registry.Snapshot, reason, error) {
 	client, snapshot, err := e.find(ctx, instance, p.id)
@@ -114,12 +134,40 @@ func (e *endpoint) authenticate(
 	if client != nil {
 		id = client.ID
 	}
-	note(ctx, slog.String("client_id", id))
-	proven := proves(snapshot.Pepper, instance, client, p.secrets, e.now())
-	if client == nil || !proven || !client.Status.On() || !takes(client, p.method) {
+	note(ctx, slog.String("client_id", id), slog.String("client_authentication", p.method))
+	if client == nil || !client.Status.On() || !takes(client, p.method) {
+		client = nil // nobody's proof costs what somebody's does
+	}
+	proven, err := e.proves(ctx, snapshot, instance, client, p)
+	if err != nil {
+		return nil, nil, none, fmt.Errorf("authenticate a client of %s by %s: %w", instance, p.method, err)
+	}
+	if client == nil || !proven {
 		return nil, nil, badClient, nil
 	}
 	return client, snapshot, none, nil
+}
+
+// proves judges by the method. The client is nil where there is none, it is disabled or does not use the method; the
+// work is the same then.
+func (e *endpoint) proves(
+	ctx context.Context, s *registry.Snapshot, instance string, client *registry.Client, p proof,
+) (bool, error) {
+	c := client
+	if c == nil {
+		c = &registry.Client{Instance: instance}
+	}
+	switch p.method {
+	case oauth.ClientSecretBasic, oauth.ClientSecretPost:
+		return provesSecret(s.Pepper, instance, c, p.secrets, e.now()), nil
+	case oauth.ClientSecretJWT:
+		return e.provesSecretJWT(ctx, instance, c, p.assertion)
+	case oauth.PrivateKeyJWT:
+		return e.provesKeyJWT(ctx, s, instance, c, p.assertion)
+	case oauth.FederatedIdentity:
+		return e.provesIdentity(ctx, s, instance, c, p.assertion)
+	}
+	return e.provesCertificate(ctx, s, c, p.certificate)
 }
 
 // find looks a client up. The id of a stored client is that of its place.
@@ -137,32 +185,14 @@ func (e *endpoint) find(
 	return client, snapshot, err
 }
 
-// proves compares the secrets with every live one of the client. It does the same work for a client that does
-// not exist, against hashes that match nothing, and never stops early.
-func proves(pepper []byte, instance string, client *registry.Client, secrets []string, now time.Time) bool {
-	if client == nil {
-		client = &registry.Client{}
-	}
-	proven := false
-	for slot := range max(maxSecrets, len(client.Secrets)) {
-		var stored registry.ClientSecret
-		if slot < len(client.Secrets) && client.Secrets[slot].Live(now) {
-			stored = client.Secrets[slot]
-		}
-		place := registry.PlaceClientSecret(instance, client.ID, stored.ID)
-		for _, secret := range secrets {
-			if seal.Matches(pepper, place, secret, stored.Hash) {
-				proven = true
-			}
-		}
-	}
-	return proven
-}
-
-// takes reports whether the client is registered for the method (RFC 7591 §2).
+// takes reports whether the client is registered for the method (RFC 7591 §2). A certificate may serve either of the
+// two methods of RFC 8705.
 func takes(client *registry.Client, method string) bool {
-	if len(client.Authentication) == 0 {
+	switch {
+	case len(client.Authentication) == 0:
 		return method == oauth.ClientSecretBasic || method == oauth.ClientSecretPost
+	case method == oauth.TLSClientAuth && slices.Contains(client.Authentication, oauth.SelfSignedTLSClientAuth):
+		return true
 	}
 	return slices.Contains(client.Authentication, method)
 }

@@ -1,12 +1,14 @@
 // Package token is the token endpoint of an instance: POST /{instance}/oauth2/token. It exists so that a
-// machine with a secret gets a short-lived access token for one resource server, and nothing else gets one.
+// machine that proves itself gets a short-lived access token for one resource server, and nothing else gets one.
 //
-// A request meets it once: the form is read strictly (form.go), the client proves itself by its secret
-// (client.go), what it asks for is compared with what it was granted (scope.go), and a token is minted with
+// A request meets it once: the form is read strictly (form.go), the client proves itself (client.go) by a secret, by
+// an assertion that it signs (assertion.go), by an identity that somebody else issues (federated.go) or by a
+// certificate (certificate.go), what it asks for is compared with what it was granted (scope.go), and a token is minted with
 // the instance's active signing key (mint.go). A refusal is a value of errors.go; a failure of ours is an
 // error, which the caller sees as 503 and the log sees in words.
 //
-// Sources: RFC 6749 §2.3.1, §3.2, §4.4, §5; RFC 8707 §2 (resource); RFC 9068 (access token); RFC 6750.
+// Sources: RFC 6749 §2.3.1, §3.2, §4.4, §5; RFC 8707 §2 (resource); RFC 9068 (access token); RFC 6750; RFC 7521,
+// 7523 (assertions); RFC 8705 (certificates).
 // Nothing outlives its request. The handler is safe for concurrent use.
 package token
 
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"keyless/shared/accesslog"
+	"keyless/shared/config"
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
 )
@@ -39,14 +42,20 @@ type Signer interface {
 	Sign(ctx context.Context, instance, kid string, payload []byte) (string, error)
 }
 
-// Options of the endpoint. All but TokenURL, Now and Log are required.
+// Options of the endpoint. Reader, Signer and PublicURL are required; Keys, Nonces and Secrets are by what clients use.
 type Options struct {
 	Reader    Registry
 	Signer    Signer
 	PublicURL string           // scheme and host: the issuer is PublicURL/{instance}/oauth2
-	TokenURL  string           // where the endpoint is reached, if elsewhere; a secret does not depend on it
+	TokenURL  string           // base of the endpoint where that is not PublicURL: an assertion's audience
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger     // nil: slog.Default
+
+	Keys     KeySource      // of clients and issuers: for assertions and certificates
+	Nonces   Nonces         // for assertions, which are used once; without it they are a failure
+	Secrets  Secrets        // for client_secret_jwt
+	Failures Failures       // nil: failures are not limited
+	Proxies  config.Proxies // whose X-Client-Cert and X-Forwarded-For are believed; nil: nobody's
 }
 
 type endpoint struct {
@@ -55,12 +64,25 @@ type endpoint struct {
 	public string
 	now    func() time.Time
 	log    *slog.Logger
+
+	tokenURL string
+	keys     KeySource
+	nonces   Nonces
+	secrets  Secrets
+	failures Failures
+	proxies  config.Proxies
+	blocks   blocks
 }
 
 // New makes the handler. Everything else than the token path of an instance is 404.
 func New(o Options) http.Handler {
 	e := &endpoint{
 		reader: o.Reader, signer: o.Signer, public: strings.TrimSuffix(o.PublicURL, "/"), now: o.Now, log: o.Log,
+		tokenURL: strings.TrimSuffix(o.TokenURL, "/"),
+		keys:     o.Keys, nonces: o.Nonces, secrets: o.Secrets, failures: o.Failures, proxies: o.Proxies,
+	}
+	if e.tokenURL == "" {
+		e.tokenURL = e.public
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -119,11 +141,11 @@ func (e *endpoint) issue(
 	if refused := form.grant(); refused != none {
 		return nil, refused, nil
 	}
-	proof, refused := readProof(r, form)
+	proof, refused := e.readProof(r, form)
 	if refused != none {
 		return nil, refused, nil
 	}
-	client, snapshot, refused, err := e.authenticate(r.Context(), instance, proof)
+	client, snapshot, refused, err := e.authenticate(w, r, instance, proof)
 	if err != nil || refused != none {
 		return nil, refused, err
 	}
@@ -140,7 +162,7 @@ func (e *endpoint) issue(
 	}
 	note(r.Context(), slog.String("resource_server", grant.server.Identifier),
 		slog.Int("scopes", len(grant.scopes)))
-	answer, err := e.mint(r.Context(), snapshot, instance, client.ID, grant)
+	answer, err := e.mint(r.Context(), snapshot, instance, client.ID, grant, proof.confirmation())
 	return answer, none, err
 }
 

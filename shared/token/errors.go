@@ -27,8 +27,10 @@ const (
 
 	noProof         reason = "no_client_authentication"
 	manyProofs      reason = "many_client_authentications"
-	assertion       reason = "assertion"
 	badAssertion    reason = "bad_assertion"
+	otherAssertion  reason = "other_assertion_type"
+	noClientID      reason = "no_client_id"
+	throttled       reason = "throttled"
 	clientDiffers   reason = "client_id_differs"
 	badClient       reason = "bad_client"
 	m2mDisabled     reason = "m2m_disabled"
@@ -73,7 +75,7 @@ var answers = map[reason]answer{
 
 	notForm: refusal(oauth.InvalidRequest,
 		"The body must be of type application/x-www-form-urlencoded, in UTF-8."),
-	tooLarge:   {http.StatusRequestEntityTooLarge, oauth.InvalidRequest, "The body is larger than 8 KiB."},
+	tooLarge:   {http.StatusRequestEntityTooLarge, oauth.InvalidRequest, "The body is larger than 8 KiB, or 64 KiB with a client_assertion."},
 	unreadable: refusal(oauth.InvalidRequest, "The body could not be read to its end."),
 	malformed:  refusal(oauth.InvalidRequest, "The body is not form-encoded UTF-8."),
 	sentTwice: refusal(oauth.InvalidRequest,
@@ -88,14 +90,17 @@ var answers = map[reason]answer{
 
 	noProof: refusal(oauth.InvalidClient,
 		"The client did not authenticate. Send client_id and client_secret in Authorization: Basic or in "+
-			"the body."),
+			"the body, or a client_assertion, or client_id over mutual TLS."),
 	manyProofs: refusal(oauth.InvalidRequest,
 		"The client authenticated in more than one way. Send its credential once."),
-	assertion: refusal(oauth.InvalidClient,
-		"Authentication by client_assertion is not supported for this client. Use client_secret_basic or "+
-			"client_secret_post."),
 	badAssertion: refusal(oauth.InvalidRequest,
 		"client_assertion and client_assertion_type belong together; one of them is missing."),
+	otherAssertion: refusal(oauth.InvalidRequest,
+		"The client_assertion_type is not one that is taken. Send "+oauth.AssertionJWT+"."),
+	noClientID: refusal(oauth.InvalidRequest,
+		"The client_id is missing. An identity token does not say which client it proves."),
+	throttled: {http.StatusTooManyRequests, oauth.TemporarilyUnavailable,
+		"Client authentication failed too often. Try again later."},
 	clientDiffers: refusal(oauth.InvalidRequest,
 		"The client_id in the body is not the client that authenticated."),
 	badClient: refusal(oauth.InvalidClient, "Client authentication failed."),

@@ -38,6 +38,7 @@ type fixture struct {
 	store  registry.Store
 	ring   *keyring.Ring
 	pepper []byte
+	master *seal.Keys
 	log    *bytes.Buffer
 	http.Handler
 }
@@ -50,7 +51,7 @@ func newFixture(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{server: miniredis.RunT(t), pepper: seal.NewPepper(), log: &bytes.Buffer{}}
+	f := &fixture{server: miniredis.RunT(t), pepper: seal.NewPepper(), master: master, log: &bytes.Buffer{}}
 	client := redis.NewClient(&redis.Options{Addr: f.server.Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = client.Close() })
 	f.store, f.ring = registry.NewRedis(client, "kg"), keyring.New(keyring.NewRedis(client, "kg"), master)

@@ -12,8 +12,12 @@ import (
 	"keyless/shared/oauth"
 )
 
-// maxBody bounds the body: an id, a secret and a list of scopes take a fraction of it.
-const maxBody = 8 << 10
+const (
+	// maxBody bounds the body: an id, a secret and a list of scopes take a fraction of it.
+	maxBody = 8 << 10
+	// maxAssertedBody bounds one with an assertion, which may be a token of 8 KiB with a chain of certificates.
+	maxAssertedBody = 64 << 10
+)
 
 // The parameters that we read.
 const (
@@ -25,6 +29,11 @@ const (
 	paramScope         = "scope"
 	paramResource      = "resource"
 	paramAudience      = "audience"
+
+	// Those of Alibaba IDaaS.
+	paramCredentialName = "application_federated_credential_name"
+	paramCertificate    = "client_x509"
+	paramChain          = "client_x509_chain"
 )
 
 // form holds the parameters of the body by name. Empty ones are absent (RFC 6749 §3.2), so every list has a
@@ -59,10 +68,10 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, reason) {
 	if !isForm(r.Header) {
 		return nil, notForm
 	}
-	if r.ContentLength > maxBody {
+	if r.ContentLength > maxAssertedBody {
 		return nil, tooLarge
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAssertedBody))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return nil, tooLarge
@@ -70,7 +79,11 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, reason) {
 	if err != nil {
 		return nil, unreadable
 	}
-	return parseForm(string(text))
+	parsed, refused := parseForm(string(text))
+	if len(text) > maxBody && parsed.one(paramAssertion) == "" {
+		return nil, tooLarge
+	}
+	return parsed, refused
 }
 
 func isForm(header http.Header) bool {

@@ -26,10 +26,12 @@ var errTooLong = errors.New("longer than the 8 KiB that verifiers and proxies ta
 
 func isTooLong(err error) bool { return errors.Is(err, errTooLong) }
 
-// mint makes an access token as RFC 9068 §2 says, signed with the instance's active key. The claims are
+// mint makes an access token as RFC 9068 §2 says, signed with the instance's active key, and bound to
+// a key that its bearer must prove to hold where bound is not nil. The claims are
 // marshalled from a struct of fixed names.
 func (e *endpoint) mint(
 	ctx context.Context, snapshot *registry.Snapshot, instance, client string, g granted,
+	bound *oauth.Confirmation,
 ) (*oauth.TokenResponse, error) {
 	keys := snapshot.KeySets[instance]
 	if keys == nil || keys.Active == "" {
@@ -38,7 +40,7 @@ func (e *endpoint) mint(
 	now := e.now()
 	lifetime := snapshot.Instances[instance].Lifetime(g.server)
 	claims := oauth.AccessTokenClaims{
-		Issuer:    e.public + "/" + instance + "/oauth2",
+		Issuer:    e.issuer(instance),
 		Subject:   client,
 		Audience:  g.server.Identifier,
 		ClientID:  client,
@@ -47,12 +49,15 @@ func (e *endpoint) mint(
 		NotBefore: now.Unix(),
 		ExpiresAt: now.Unix() + int64(lifetime/time.Second),
 		ID:        newID(),
+
+		Confirmation: bound,
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return nil, fmt.Errorf("write claims: %w", err)
 	}
-	compact, err := e.signer.Sign(ctx, instance, keys.Active, payload)
+	kid := e.signingKey(ctx, snapshot, instance, now)
+	compact, err := e.signer.Sign(ctx, instance, kid, payload)
 	if err != nil {
 		return nil, fmt.Errorf("sign a token of %s: %w", instance, err)
 	}

@@ -263,6 +263,9 @@ func TestJ07AlgorithmsOfTheList(t *testing.T) {
 		if _, err := f.ring.Ensure(t.Context(), "acme", algorithm); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := f.ring.Rotate(t.Context(), "acme", algorithm); err != nil {
+			t.Fatal(err)
+		}
 		compact := answerOf(t, f.do(call{}).Body.Bytes()).AccessToken
 		snapshot, err := f.Reader.Snapshot(t.Context()) // the request has brought the newest
 		if err != nil {

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"io"
 	"maps"
@@ -38,6 +41,8 @@ type Facts struct {
 	RequestID string      // the platform's id of this invocation
 	Header    http.Header // canonical names
 	Body      []byte      // decoded
+
+	Certificate string // of the client, in PEM, where the platform ended its mutual TLS
 }
 
 // NewRequest makes the request that net/http's server would have made of the same bytes. It gives
@@ -71,8 +76,23 @@ func NewRequest(ctx context.Context, f Facts) (*http.Request, error) {
 	case r.Header.Get("Content-Length") != "":
 		r.Header.Set("Content-Length", "0")
 	}
+	r.TLS = handshake(f.Certificate)
 	Enter(r, f.RequestID)
 	return r, nil
+}
+
+// handshake is what the platform's mutual TLS tells: the client's certificate, whose key it has proven to hold. nil
+// where there is none; nothing else of the connection is known.
+func handshake(certificate string) *tls.ConnectionState {
+	block, _ := pem.Decode([]byte(certificate))
+	if block == nil {
+		return nil
+	}
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil
+	}
+	return &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{parsed}}
 }
 
 // Enter cleans a request at the door: header names with "_" are dropped (servers behind us may read them as

@@ -34,13 +34,23 @@ type event struct {
 		Domain    string          `json:"domainName"`
 		ELB       json.RawMessage `json:"elb"` // present: load balancer
 		Identity  struct {
-			SourceIP string `json:"sourceIp"`
+			SourceIP    string            `json:"sourceIp"`
+			Certificate clientCertificate `json:"clientCert"` // mutual TLS
 		} `json:"identity"` // REST
+		Authentication struct {
+			Certificate clientCertificate `json:"clientCert"` // mutual TLS
+		} `json:"authentication"` // 2.0
 		HTTP struct {
 			Method   string `json:"method"`
 			SourceIP string `json:"sourceIp"`
 		} `json:"http"` // 2.0
 	} `json:"requestContext"`
+}
+
+// clientCertificate is the certificate that a domain with mutual TLS has verified. Source:
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-mutual-tls.html
+type clientCertificate struct {
+	PEM string `json:"clientCertPem"`
 }
 
 // trigger is what one kind of event source sends and takes.

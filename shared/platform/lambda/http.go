@@ -44,6 +44,7 @@ func version2(e *event, path string) (door.Facts, error) {
 	return door.Facts{
 		Method: e.Context.HTTP.Method, Target: door.Target(path, e.RawQuery), Host: e.Context.Domain,
 		RemoteIP: e.Context.HTTP.SourceIP, RequestID: e.Context.RequestID, Header: header, Body: body,
+		Certificate: e.Context.Authentication.Certificate.PEM,
 	}, err
 }
 

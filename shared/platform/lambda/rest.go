@@ -29,6 +29,7 @@ func restFacts(e *event) (door.Facts, error) {
 		Method: e.HTTPMethod, Target: door.Target(e.Path, query.Encode()), Host: e.Context.Domain,
 		RemoteIP: e.Context.Identity.SourceIP, RequestID: e.Context.RequestID,
 		Header: door.Header(e.Headers, e.MultiHeader), Body: body,
+		Certificate: e.Context.Identity.Certificate.PEM,
 	}, err
 }
 

@@ -25,5 +25,8 @@ func openLocked(path string) (*os.File, error) {
 	return nil, err
 }
 
-// closeLocked leaves the file: to remove it would let a third process lock another one of the same name.
-func closeLocked(file *os.File) error { return file.Close() }
+// closeLocked leaves the file: to remove it would let a third process lock another one of the same name. It unlocks first: a child that
+// this process is just starting has the file too until it executes, and closing ours alone would leave it locked that long.
+func closeLocked(file *os.File) error {
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
+}

@@ -13,8 +13,7 @@ import (
 const everythingLater = `version: 1
 instances:
   - {id: a, description: d, privacy_agreement: accepted, key_rotation: 90d, clients: [
-      {id: c, name: C, authentication: [client_secret_jwt, tls_client_auth, self_signed_tls_client_auth],
-       dpop: required, jwks: {keys: []}, public_keys: [PEM]},
+      {id: c, name: C, dpop: required},
       {id: d, name: D, authentication: [client_secret_basic], dpop: "off"}]}
 upstreams:
   - {name: u, protocol: openai, base_url: http://h, api_keys: [a, b], auth: {sigv4: {service: bedrock}}}
@@ -42,10 +41,7 @@ func TestNotYet(t *testing.T) {
 		got = append(got, f.Path)
 	}
 	want := []string{
-		"instances[0].key_rotation",
-		"instances[0].clients[0].authentication[0]", "instances[0].clients[0].authentication[1]",
-		"instances[0].clients[0].authentication[2]", "instances[0].clients[0].dpop",
-		"instances[0].clients[0].jwks", "instances[0].clients[0].public_keys",
+		"instances[0].clients[0].dpop",
 		"upstreams[0].api_keys", "upstreams[0].auth.sigv4", "upstreams[1].auth.oauth",
 		"apis[0].upstreams[0].order", "apis[0].upstreams[0].weight", "apis[0].on_client_gone",
 		"groups[0].limits.tokens_per_minute", "groups[0].limits.tokens_per_hour",

@@ -66,6 +66,8 @@ var broken = map[string]struct{ old, new, at, want string }{
 	"a domain with a port": {old: "name: AI.acme.example", new: "name: ai.acme.example:443",
 		want: "domains[1].name: is not a host; write ai.example.com or *.example.com without scheme and port\n" +
 			`*: apis[0].domains[1]: "ai.acme.example" is not a domain; ` +
+			"write one of: ai.acme.example:443, default\n" +
+			`*: global_authentication.rules[1].domain: "ai.acme.example" is not a domain; ` +
 			"write one of: ai.acme.example:443, default"},
 	"a domain twice": {old: "  - name: AI.acme.example", new: "  - name: AI.acme.example\n  - name: " +
 		"ai.ACME.example",
@@ -149,6 +151,23 @@ var broken = map[string]struct{ old, new, at, want string }{
 		want: "consumers[1]: has no credential; write jwt with a jwks_url or jwks, api_key, or hmac"},
 	"a text that does not print": {old: "display_name: Nightly report", new: `display_name: "a\u0007"`,
 		want: "consumers[0].display_name: has a character that does not print; write plain text"},
+	"a rule of a domain that is none": {old: "domain: AI.acme.example, path", new: "domain: app.acme.example, path",
+		want: `global_authentication.rules[1].domain: "app.acme.example" is not a domain; ` +
+			"write one of: ai.acme.example, default"},
+	"a rule of a path that no call has": {old: "path: /accounts/health", new: "path: /accounts//health",
+		want: "global_authentication.rules[1].path: is not a canonical path; write whole segments without query, . " +
+			"or .. segments or needless %XX"},
+	"a hash for a signature": {old: `partner, secret_key: "${NIGHTLY_REPORT_SECRET}"`,
+		new: `partner, secret_key: "hash: v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"`,
+		want: "consumers[2].hmac.keys[0].secret_key: is a hash, with which no signature can be verified; write the " +
+			"secret itself, or its sealed form"},
+	"a short API key": {old: `{id: new, value: "hash: v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`,
+		new: "{id: new, value: fifteen-letters}",
+		want: "consumers[2].api_key.keys[1].value: is a secret of under 16 characters; write a longer one, " +
+			"or leave value out to have one generated"},
+	"an API key twice": {old: "{id: old, value:", new: `{id: older, value: "${NIGHTLY_REPORT_SECRET}"}
+        - {id: old, value:`, at: "{id: old, value",
+		want: `consumers[2].api_key.keys[1].value: is also that of the consumer "partner-public-key"; write another`},
 	"a rule that is no expression": {old: "path: /accounts/login, match: prefix", new: "path: \"(\", match: " +
 		"regex",
 		want: "global_authentication.rules[0].path: is not a regular expression of RE2; write one that is"},

@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"keyless/shared/oauth"
+	"keyless/shared/registry"
+)
+
+// body holds the body that was told to the API's bound, as the proxy does after the decision.
+func (i *inquiry) body() bool {
+	most := cmp.Or(i.route.API.BodyMaxBytes, int64(registry.DefaultBodyMaxBytes))
+	if i.request.ContentLength <= most {
+		return true
+	}
+	i.step("body", fmt.Sprintf("has %d bytes; API %s takes %d", i.request.ContentLength, i.route.API.Name, most))
+	i.refuse(http.StatusRequestEntityTooLarge, "body_too_large", "Request Body Too Large", bodyTooLarge(i))
+	return false
+}
+
+// model holds a consumer who may name some models only to them, where the body is told.
+func (i *inquiry) model() bool {
+	if i.route.API.Type != registry.LLM || !i.decision.LimitsModels() {
+		return true
+	}
+	if !i.told {
+		i.step("model", "not judged: the question has no body")
+		return true
+	}
+	text, _ := io.ReadAll(i.request.Body)
+	name := ""
+	if len(text) > 0 {
+		members, err := oauth.Object(text)
+		if err != nil {
+			i.step("model", "cannot be read: the body is "+err.Error())
+			i.refuse(http.StatusBadRequest, "bad_request", "the body is to be one JSON object that names the model once",
+				"send one JSON object with the member model once")
+			return false
+		}
+		name, _ = oauth.String(members["model"])
+	}
+	if i.decision.ModelAllowed(name) {
+		i.step("model", "one of those that the authorization names")
+		return true
+	}
+	last := i.decision.Trace[len(i.decision.Trace)-1]
+	i.step(last.Name, last.Fact)
+	look := i.decision.Reason.Refusal()
+	i.refuse(look.Status, look.Code, look.Message, i.remedy())
+	return false
+}
+
+// admission lists the limits that the call would be counted under. None is looked up, and nothing is counted.
+func (i *inquiry) admission() {
+	var under []string
+	add := func(subject string, l *registry.Limits) {
+		if text := limits(l); text != "" {
+			under = append(under, subject+" "+text)
+		}
+	}
+	domain, api := i.route.Domain, i.route.API
+	add("domain "+domain.Name, &registry.Limits{CallsPerDay: domain.CallsPerDay()})
+	add("API "+api.Name, api.Limits)
+	if c := i.decision.Consumer; c != nil {
+		for _, name := range c.Groups {
+			if g := i.view.Groups[name]; g != nil {
+				add("group "+name, g.Limits)
+			}
+		}
+		add("consumer "+c.Name, c.Limits)
+	}
+	if len(under) == 0 {
+		i.step("admission", "no limits")
+		return
+	}
+	i.step("admission", "under the limits of "+strings.Join(under, ", ")+"; explain neither looks them up nor counts")
+}
+
+// limits writes call limits for people.
+func limits(l *registry.Limits) string {
+	if l == nil {
+		return ""
+	}
+	var parts []string
+	for _, one := range []struct {
+		n    int64
+		unit string
+	}{{l.CallsPerMinute, "minute"}, {l.CallsPerHour, "hour"}, {l.CallsPerDay, "day"}, {l.CallsPerMonth, "month"}} {
+		if one.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d calls a %s", one.n, one.unit))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+// nearAPIs says which API the path was probably meant for.
+func (i *inquiry) nearAPIs() string {
+	var near, paths []string
+	for _, name := range slices.Sorted(maps.Keys(i.view.APIs)) {
+		a := i.view.APIs[name]
+		on := len(a.Domains) == 0 || slices.Contains(a.Domains, i.route.Domain.Name)
+		switch {
+		case on && a.Published():
+			paths = append(paths, a.BasePath)
+		case !registry.Under(i.route.Path, a.BasePath):
+		case !a.Published():
+			near = append(near, "publish API "+name+", which is a draft")
+		default:
+			near = append(near, "call API "+name+" on its domain "+strings.Join(a.Domains, " or ")+", or add "+i.route.Domain.Name+" to its domains")
+		}
+	}
+	if segments := strings.SplitN(i.route.Path, "/", 4); len(segments) > 2 && segments[2] == "oauth2" && i.view.Instances[segments[1]] != nil {
+		near = append(near, "this is an endpoint of instance "+segments[1]+", which explain does not judge: it answers at the public URL")
+	}
+	if len(near) > 0 {
+		return strings.Join(near, "; or ")
+	}
+	const most = 12 // what a line of a terminal shows
+	if len(paths) > most {
+		paths = append(paths[:most], "…")
+	}
+	if len(paths) == 0 {
+		return "add an API on domain " + i.route.Domain.Name + ": it has none"
+	}
+	return "call a path under one of the base paths on domain " + i.route.Domain.Name + ": " + strings.Join(paths, ", ") + "; or add an API"
+}
