@@ -137,6 +137,12 @@ func queryValues(raw, name string) []string {
 	return values
 }
 
+// Fits reports whether a value as it was sent stands behind the prefix of a place, so that it is a credential there.
+func Fits(sent string, place registry.Place) bool {
+	_, ok := unprefixed(sent, place.Prefix)
+	return ok
+}
+
 // unprefixed takes the prefix off. Only the letter case of the default one is ignored (RFC 9110 §11.1); a custom one is byte-exact.
 // Without its prefix a value is not there.
 func unprefixed(sent, prefix string) (string, bool) {

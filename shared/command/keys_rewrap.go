@@ -10,8 +10,8 @@ import (
 	"keyless/shared/registry"
 )
 
-// passes is how often rewrap begins anew because objects changed under its hands; what changes on every pass is
-// left to the next run.
+// passes is how often rewrap begins anew because objects changed under its hands; what changes on every pass
+// is left to the next run.
 const passes = 5
 
 // keysRewrap seals everything anew that is sealed under an older master key. It may be cut and run again.
@@ -37,7 +37,8 @@ func keysRewrap(ctx context.Context, t terminal, args []string) error {
 	case err != nil:
 		return errors.Join(append(failed, err)...)
 	case len(w.Failed) > 0:
-		failed = append(failed, fmt.Errorf("%d secrets do not open: %s", len(w.Failed), strings.Join(w.Failed, ", ")))
+		places := strings.Join(w.Failed, ", ")
+		failed = append(failed, fmt.Errorf("%d secrets do not open: %s", len(w.Failed), places))
 	case w.Missed > 0:
 		failed = append(failed, fmt.Errorf("%d objects changed meanwhile: run it again", w.Missed))
 	}

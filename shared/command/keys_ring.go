@@ -15,8 +15,8 @@ import (
 	"keyless/shared/registry"
 )
 
-// settle is how long a key that was made only now is published before it signs: processes of ours ask at most a
-// second apart whether they know the newest set.
+// settle is how long a key that was made only now is published before it signs: processes of ours ask at most
+// a second apart whether they know the newest set.
 const settle = 2 * time.Second
 
 // onRing is what the verbs on signing keys work with.
@@ -27,7 +27,9 @@ type onRing struct {
 }
 
 // open parses a verb's flags, opens the store and finds the instance that is asked for; every one is "".
-func (t terminal) open(ctx context.Context, flags *flag.FlagSet, args []string, instance *string) (*onRing, error) {
+func (t terminal) open(
+	ctx context.Context, flags *flag.FlagSet, args []string, instance *string,
+) (*onRing, error) {
 	if err := t.parse(flags, args); err != nil {
 		return nil, err
 	}
@@ -112,7 +114,7 @@ func keysRotate(ctx context.Context, t terminal, args []string) error {
 		if err != nil {
 			return full(err)
 		}
-		fmt.Fprintf(t.stdout, "%s signs with %s; what the key before it signed verifies as before\n", *instance, kid)
+		fmt.Fprintf(t.stdout, "%s signs with %s; what others signed verifies as before\n", *instance, kid)
 		return nil
 	}
 	for _, name := range o.names() {
@@ -121,7 +123,11 @@ func keysRotate(ctx context.Context, t terminal, args []string) error {
 		if err != nil {
 			return full(err)
 		}
-		fmt.Fprintf(t.stdout, "%s: %s\n", name, map[bool]string{true: "changed; keys list shows it", false: "as it should be"}[changed])
+		result := "as it should be"
+		if changed {
+			result = "changed; keys list shows it"
+		}
+		fmt.Fprintf(t.stdout, "%s: %s\n", name, result)
 	}
 	return nil
 }

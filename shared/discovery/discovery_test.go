@@ -139,8 +139,8 @@ func TestK04Caching(t *testing.T) {
 	}
 }
 
-// TestK04K05KeysAreReadInTime walks a key through its states and reads the set as a verifier does that keeps it for as long as it is told:
-// whatever signs, it has the key.
+// TestK04K05KeysAreReadInTime walks a key through its states and reads the set as a verifier does that keeps
+// it for as long as it is told: whatever signs, it has the key.
 func TestK04K05KeysAreReadInTime(t *testing.T) {
 	t.Parallel()
 	const path, maxAge, rotation = "/i-es256/oauth2/jwks", 300, 24 * time.Hour

@@ -64,7 +64,8 @@ func revision(t testing.TB, client redis.UniversalClient) string {
 	return client.HGet(t.Context(), registry.Space(cell).Snapshot(), registry.FieldRevision).Val()
 }
 
-// matches reads the calendar as the registry does and compares it with the keyring's own reading, and the private halves with both.
+// matches reads the calendar as the registry does and compares it with the keyring's own reading, and the
+// private halves with both.
 func matches(t testing.TB, client redis.UniversalClient, ring *keyring.Ring, instance string) registry.KeySet {
 	t.Helper()
 	set := keySet(t, client, instance)
@@ -165,8 +166,9 @@ func TestAnotherAlgorithmWaitsForItsLead(t *testing.T) {
 	}
 }
 
-// TestPropertyOfTheSchedule walks months of random events on several instances of the program, and checks at each moment what
-// reliability test 20 asks: whatever an honest token was signed with is published; nothing signs before its lead; one key is active.
+// TestPropertyOfTheSchedule walks months of random events on several instances of the program, and checks at
+// each moment what reliability test 20 asks: whatever an honest token was signed with is published; nothing
+// signs before its lead; one key is active.
 func TestPropertyOfTheSchedule(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {

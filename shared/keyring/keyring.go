@@ -10,8 +10,8 @@
 // Tend, Rotate, Revoke) and on no request path: an RSA key takes seconds of CPU.
 //
 // Sources: RFC 7517 (JWK), RFC 7518 (algorithms), RFC 7638 (thumbprint as kid), RFC 8037 (Ed25519), RFC 7515
-// (compact serialization), RFC 9068 §2.1 (typ), OpenID Connect Core §10.1.1 (rotation). The library is jwx v2;
-// what it makes is checked by tests. Nothing here starts a goroutine or a timer.
+// (compact serialization), RFC 9068 §2.1 (typ), OpenID Connect Core §10.1.1 (rotation). The library is jwx
+// v2; what it makes is checked by tests. Nothing here starts a goroutine or a timer.
 package keyring
 
 import (
@@ -88,10 +88,10 @@ func (r *Ring) WithClock(now func() time.Time) *Ring {
 func (r *Ring) now() time.Time { return r.clock().UTC().Truncate(time.Millisecond) }
 
 // Ensure sees that the instance has an active key and a next one of the algorithm (one of
-// oauth.SigningAlgorithms; RSA keys have 2048 bits). The first key of an instance is active at once. Where the
-// active key is of another algorithm, the next one takes its place once it has been published for an hour,
-// here or in Promote. It reports whether this call changed anything; of many callers at once one does. Two
-// round trips, one where all is there already.
+// oauth.SigningAlgorithms; RSA keys have 2048 bits). The first key of an instance is active at once. Where
+// the active key is of another algorithm, the next one takes its place once it has been published for an
+// hour, here or in Promote. It reports whether this call changed anything; of many callers at once one does.
+// Two round trips, one where all is there already.
 func (r *Ring) Ensure(ctx context.Context, instance, algorithm string) (bool, error) {
 	return r.Tend(ctx, instance, algorithm, 0)
 }
@@ -99,9 +99,9 @@ func (r *Ring) Ensure(ctx context.Context, instance, algorithm string) (bool, er
 // Tend does what Ensure does, and makes the next key active where the active one has signed for the rotation
 // and the next was published for an hour.
 func (r *Ring) Tend(ctx context.Context, instance, algorithm string, rotation time.Duration) (bool, error) {
-	_, changed, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+	_, changed, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (becomes, error) {
 		after := c.tended(algorithm, rotation, now)
-		return after, after.lacking(algorithm), nil
+		return becomes{after, after.lacking(algorithm)}, nil
 	})
 	return changed, err
 }
@@ -110,12 +110,12 @@ func (r *Ring) Tend(ctx context.Context, instance, algorithm string, rotation ti
 // a next key was published for an hour. It returns the kid that signs now, whoever saw to it, and makes no
 // key: this is for a request's path. Two round trips, one where there is nothing to do.
 func (r *Ring) Promote(ctx context.Context, instance, active, algorithm string) (string, error) {
-	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (becomes, error) {
 		at := c.ready(algorithm, now)
 		if c.active().ID != active || at < 0 {
-			return c, nil, nil
+			return becomes{c, nil}, nil
 		}
-		return c.promoted(at, now).current(now), nil, nil
+		return becomes{c.promoted(at, now).current(now), nil}, nil
 	})
 	return after.active().ID, err
 }
@@ -123,31 +123,31 @@ func (r *Ring) Promote(ctx context.Context, instance, active, algorithm string) 
 // Rotate makes the next key of the algorithm sign at once, however short it was published, and makes another
 // next one. It returns the kid that signs now, or ErrNoNext.
 func (r *Ring) Rotate(ctx context.Context, instance, algorithm string) (string, error) {
-	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (becomes, error) {
 		at := c.waiting(algorithm)
 		if at < 0 {
-			return nil, nil, ErrNoNext
+			return becomes{}, ErrNoNext
 		}
 		after := c.promoted(at, now).current(now)
-		return after, after.lacking(algorithm), nil
+		return becomes{after, after.lacking(algorithm)}, nil
 	})
 	return after.active().ID, err
 }
 
-// Revoke removes a key at once, both halves: what it signed verifies nowhere of ours from the next request on.
-// Where it was active, the next key of the algorithm signs, or a new one. It returns the kid that signs now, or
-// ErrNoKey.
+// Revoke removes a key at once, both halves: what it signed verifies nowhere of ours from the next request
+// on. Where it was active, the next key of the algorithm signs, or a new one. It returns the kid that signs
+// now, or ErrNoKey.
 func (r *Ring) Revoke(ctx context.Context, instance, kid, algorithm string) (string, error) {
-	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (calendar, []string, error) {
+	after, _, err := r.edit(ctx, instance, algorithm, func(c calendar, now time.Time) (becomes, error) {
 		if !slices.ContainsFunc(c, func(k Key) bool { return k.ID == kid }) {
-			return nil, nil, ErrNoKey
+			return becomes{}, ErrNoKey
 		}
 		after := c.without(kid, algorithm, now)
 		states := after.lacking(algorithm)
 		if len(after) >= maxPublished-1 { // a full set keeps nobody from revoking
 			states = slices.DeleteFunc(states, func(state string) bool { return state == Next })
 		}
-		return after, states, nil
+		return becomes{after, states}, nil
 	})
 	r.forget(place(instance, kid))
 	return after.active().ID, err
@@ -171,26 +171,33 @@ func (r *Ring) read(ctx context.Context, instance string) (calendar, string, err
 	return c, text, nil
 }
 
-// change says what a calendar becomes, and the states in which a new key of the algorithm is to be made.
-type change func(c calendar, now time.Time) (after calendar, states []string, err error)
+// change says what a calendar becomes.
+type change func(c calendar, now time.Time) (becomes, error)
+
+// becomes is a calendar, and the states in which a new key of the algorithm is still to be made for it.
+type becomes struct {
+	calendar
+	states []string
+}
 
 // edit carries out a change, anew where somebody else wrote since the calendar was read. It returns the
 // calendar that stands, and whether this call wrote it.
 func (r *Ring) edit(ctx context.Context, instance, algorithm string, change change) (calendar, bool, error) {
 	if !slices.Contains(oauth.SigningAlgorithms, algorithm) {
-		return nil, false, fmt.Errorf("signing keys of %s: %q is not an algorithm to sign with", instance, algorithm)
+		return nil, false, fmt.Errorf("signing keys of %s: %q is no algorithm to sign with", instance, algorithm)
 	}
 	for range attempts {
 		c, text, err := r.read(ctx, instance)
 		if err != nil {
 			return nil, false, err
 		}
-		after, states, err := change(c, r.now())
+		to, err := change(c, r.now())
 		if err != nil {
 			return nil, false, fmt.Errorf("signing keys of %s: %w", instance, err)
 		}
-		e := Edit{Before: text, Drop: c.gone(after), Add: map[string]string{}}
-		if after, err = r.make(instance, algorithm, after, states, e.Add); err != nil {
+		e := Edit{Before: text, Drop: c.gone(to.calendar), Add: map[string]string{}}
+		after, err := r.make(instance, algorithm, to, e.Add)
+		if err != nil {
 			return nil, false, err
 		}
 		if e.After, err = after.text(); err != nil {
@@ -211,10 +218,9 @@ func (r *Ring) edit(ctx context.Context, instance, algorithm string, change chan
 }
 
 // make adds new keys to a calendar, and their sealed private halves to add.
-func (r *Ring) make(
-	instance, algorithm string, c calendar, states []string, add map[string]string,
-) (calendar, error) {
-	for _, state := range states {
+func (r *Ring) make(instance, algorithm string, to becomes, add map[string]string) (calendar, error) {
+	c := to.calendar
+	for _, state := range to.states {
 		if len(c) >= maxPublished {
 			return nil, fmt.Errorf("signing keys of %s: %w", instance, ErrFull)
 		}

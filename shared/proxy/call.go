@@ -38,7 +38,7 @@ type call struct {
 	id string
 
 	route     registry.Route
-	mapped    []string // headers that claims are mapped to, for whatever consumer
+	known     *registry.Snapshot // that the route was found in
 	dialect   dialect
 	upstream  *registry.Upstream
 	decision  auth.Decision
@@ -97,7 +97,7 @@ func unsupported(r *http.Request) *refusal {
 // find routes the call. What nobody offers, and what is offered to authorizers only, is not here.
 func (c *call) find(v registry.View) *refusal {
 	route, err := v.Route(c.in)
-	c.route, c.dialect, c.mapped = route, problem, v.Mapped
+	c.route, c.dialect, c.known = route, problem, v.Snapshot
 	if err != nil {
 		return badRequest(registry.ErrPath.Error())
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"keyless/shared/auth"
 	"keyless/shared/registry"
 )
 
@@ -17,38 +18,61 @@ var (
 	credentialParameters = []string{"key", "api_key", "apikey", "access_token", "token"} // in any letter case
 )
 
-// dropCredentials takes the client's credentials out of the header. On a plain http API that is the one by
-// which the caller proved itself; everything else is between the client and the backend, as in a login flow.
+// dropCredentials takes out of the header what was meant for the gateway. On a plain http API that asks for a credential these are all
+// places where one is accepted, whatever method was used; everything else, and all of it on an open one, is between the client and the
+// backend, as in a login flow.
 func (c *call) dropCredentials(h http.Header) {
-	place, pass := c.decision.Place, c.decision.PassCredential()
+	place := c.decision.Place
 	passed := http.Header{}
-	if pass && place.In == registry.InHeader {
+	if c.decision.PassCredential() && place.In == registry.InHeader {
 		passed[textproto.CanonicalMIMEHeaderKey(place.Name)] = h.Values(place.Name)
 	}
-	if pass && place.In == registry.InCookie {
+	if c.decision.PassCredential() && place.In == registry.InCookie {
 		passed["Cookie"] = cookies(h["Cookie"], func(name string) bool { return name == place.Name })
 	}
 	if c.managed() {
 		for _, name := range credentialHeaders {
-			if delete(h, name); len(passed[name]) > 0 {
-				h[name] = passed[name]
-			}
+			delete(h, name)
 		}
 	}
-	if c.decision.Method == registry.MethodHMAC || c.managed() {
+	if c.managed() || !c.route.API.Open() {
 		dropSigned(h)
 	}
-	switch {
-	case pass:
-	case place.In == registry.InHeader:
-		h.Del(place.Name)
-	case place.In == registry.InCookie:
-		if rest := cookies(h["Cookie"], func(name string) bool { return name != place.Name }); len(rest) > 0 {
-			h["Cookie"] = rest
-		} else {
-			h.Del("Cookie")
+	for _, accepted := range c.accepted() {
+		dropAt(h, accepted)
+	}
+	for name, values := range passed {
+		if len(values) > 0 {
+			h[name] = values
 		}
 	}
+}
+
+// accepted are the places where this API's credentials may stand.
+func (c *call) accepted() []registry.Place {
+	if c.route.API.Open() {
+		return []registry.Place{c.decision.Place} // of global authentication, if it asked
+	}
+	return slices.Concat(c.known.JWTPlaces, c.known.KeyPlaces, []registry.Place{c.decision.Place})
+}
+
+// dropAt takes out what stands at a header or cookie place behind its prefix; a query place is queryUp's.
+func dropAt(h http.Header, place registry.Place) {
+	switch place.In {
+	case registry.InHeader:
+		name := textproto.CanonicalMIMEHeaderKey(place.Name)
+		set(h, name, slices.DeleteFunc(slices.Clone(h[name]), func(sent string) bool { return auth.Fits(sent, place) }))
+	case registry.InCookie:
+		set(h, "Cookie", cookies(h["Cookie"], func(name string) bool { return name != place.Name }))
+	}
+}
+
+func set(h http.Header, name string, values []string) {
+	if len(values) == 0 {
+		delete(h, name)
+		return
+	}
+	h[name] = values
 }
 
 // dropSigned takes out the headers of an HMAC signature, which was for the gateway.
@@ -87,12 +111,13 @@ func (c *call) queryUp() string {
 	if raw == "" {
 		return ""
 	}
-	place, pass := c.decision.Place, c.decision.PassCredential()
+	accepted := c.accepted()
 	drop := func(name string) bool {
-		if place.In == registry.InQuery && name == place.Name {
-			return !pass
+		at := func(place registry.Place) bool { return place.In == registry.InQuery && place.Name == name }
+		if at(c.decision.Place) && c.decision.PassCredential() {
+			return false
 		}
-		return c.managed() && slices.Contains(credentialParameters, strings.ToLower(name))
+		return slices.ContainsFunc(accepted, at) || c.managed() && slices.Contains(credentialParameters, strings.ToLower(name))
 	}
 	pairs := strings.Split(raw, "&")
 	kept := slices.DeleteFunc(pairs, func(pair string) bool {

@@ -30,6 +30,7 @@ func FuzzHeaderFilter(f *testing.F) {
 				id: "id", in: &http.Request{Header: http.Header(in),
 					URL: &url.URL{RawQuery: query}}, upstream: upstream,
 				route: registry.Route{API: &registry.API{Type: kind}},
+				known: &registry.Snapshot{},
 				decision: auth.Decision{
 					Consumer: &registry.Consumer{Name: "shop"},
 					Place:    registry.Place{In: registry.InCookie, Name: "session"},

@@ -72,7 +72,7 @@ func passedUp(in http.Header) http.Header {
 func (c *call) headerUp() (http.Header, string) {
 	h := passedUp(c.in.Header)
 	c.dropCredentials(h)
-	for _, name := range c.mapped {
+	for _, name := range c.known.Mapped {
 		h.Del(name)
 	}
 	for _, header := range c.decision.Headers {

@@ -31,9 +31,9 @@ const DefaultKeyRotation = 90 * 24 * time.Hour
 // Rotation is how long one signing key of the instance signs.
 func (i *Instance) Rotation() time.Duration { return i.KeyRotation.Or(DefaultKeyRotation) }
 
-// Due reports whether another key should sign for the instance by now, because the active one has had its time
-// or is of another algorithm, and whether one is ready to: of the instance's algorithm, and published for as
-// long as anybody caches. A set without dates, of an earlier version, is never due.
+// Due reports whether another key should sign for the instance by now, because the active one has had its
+// time or is of another algorithm, and whether one is ready to: of the instance's algorithm, and published
+// for as long as anybody caches. A set without dates, of an earlier version, is never due.
 func (k *KeySet) Due(in *Instance, now time.Time) (due, ready bool) {
 	for _, d := range k.Calendar {
 		switch {
@@ -47,7 +47,9 @@ func (k *KeySet) Due(in *Instance, now time.Time) (due, ready bool) {
 }
 
 func (k *KeySet) signs(kid, algorithm string) bool {
-	return slices.ContainsFunc(k.Keys, func(key oauth.Key) bool { return key.ID == kid && key.Allows(algorithm) })
+	return slices.ContainsFunc(k.Keys, func(key oauth.Key) bool {
+		return key.ID == kid && key.Allows(algorithm)
+	})
 }
 
 func (s *Snapshot) readKeySet(instance, text string) error {

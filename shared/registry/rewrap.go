@@ -12,23 +12,25 @@ import (
 	"keyless/shared/seal"
 )
 
-// Resealer is what a Store must do more for Rewrap: replace a text by one that means the same, where it is still
-// what was read. Neither revision nor version moves, so that nobody loads anything anew. Each reports whether
-// it did. NewRedis and NewMemory do it.
+// Resealer is what a Store must do more for Rewrap: replace a text by one that means the same, where it is
+// still what was read. Neither revision nor version moves, so that nobody loads anything anew. Each reports
+// whether it did. NewRedis and NewMemory do it.
 type Resealer interface {
 	Store
 	// ResealField replaces a field of the Snapshot. One round trip.
 	ResealField(ctx context.Context, field, before, after string) (bool, error)
 	// ResealEntry replaces an object's entry, after its copies of the same version in the indexes: an entry that
 	// was replaced has no old copy left. One round trip, and one for each index.
-	ResealEntry(ctx context.Context, kind Kind, name string, before Entry, after string, indexes []string) (bool, error)
+	ResealEntry(
+		ctx context.Context, kind Kind, name string, before Entry, after string, indexes []string,
+	) (bool, error)
 }
 
 // Rewrapped says what became of the sealed secrets of a registry.
 type Rewrapped struct {
 	Sealed int      // secrets that were sealed again
-	Failed []string // places of those that do not open: sealed under a master key that is not configured, or changed
-	Missed int      // objects that somebody changed meanwhile; whoever changed them kept or sealed what they hold
+	Failed []string // places of those that do not open: of a master key that is not configured, or changed
+	Missed int      // objects that somebody changed meanwhile: they are read again by the next run
 }
 
 // Rewrap seals again under the newest master key every secret that is sealed under an older one: the pepper,
@@ -101,8 +103,8 @@ func (w *rewrapper) fields(ctx context.Context) error {
 	return nil
 }
 
-// rewrapAll does all objects of a kind. Secrets are replaced in the text of an entry, so that whatever else stands
-// there stays as it is.
+// rewrapAll does all objects of a kind. Secrets are replaced in the text of an entry, so that whatever else
+// stands there stays as it is.
 func rewrapAll[T any](
 	ctx context.Context, w *rewrapper, kind Kind, sealed func(*T) []sealedAt, indexed func(*T) []string,
 ) error {
@@ -149,8 +151,8 @@ func (w *rewrapper) count(done bool, secrets int) {
 	}
 }
 
-// again seals anew what of a text's secrets is sealed under an older master key, and counts them. The sealed form
-// has no character that JSON escapes, so it is found as it stands.
+// again seals anew what of a text's secrets is sealed under an older master key, and counts them. The sealed
+// form has no character that JSON escapes, so it is found as it stands.
 func (w *rewrapper) again(text string, secrets []sealedAt) (string, int, error) {
 	count := 0
 	for _, s := range secrets {

@@ -104,7 +104,8 @@ func (v *validator) federatedOIDC(at spot, f *FederatedCredential) {
 	if f.JWKSURL != "" {
 		v.wrong(at.key("jwks_url"), judgeURL(f.JWKSURL))
 		if len(f.JWKS) > 0 {
-			v.fault(at.key("jwks_url"), "stands beside jwks; write one of them, or neither to find the keys by discovery")
+			v.fault(at.key("jwks_url"), "stands beside jwks; write one of them, "+
+				"or neither to find the keys by discovery")
 		}
 	}
 	v.publicSet(at.key("jwks"), f.JWKS)

@@ -23,7 +23,8 @@ const (
 
 // Nonces remembers what may be used once, for all instances; *quota.Quota satisfies it.
 type Nonces interface {
-	// First remembers a key for a time and reports whether it was new. An error means that nobody knows. One round trip.
+	// First remembers a key for a time and reports whether it was new. An error means that nobody knows. One round
+	// trip.
 	First(ctx context.Context, key string, remember time.Duration) (bool, error)
 }
 

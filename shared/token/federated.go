@@ -102,7 +102,8 @@ func identityWrong(f *registry.FederatedCredential, token *oauth.Token, now time
 		return "sub is not the configured subject"
 	case untimely(c, now) != "":
 		return untimely(c, now)
-	case c.ExpiresAt.After(now.Add(maxIdentityLife)), !c.IssuedAt.IsZero() && c.ExpiresAt.After(c.IssuedAt.Add(maxIdentityLife)):
+	case c.ExpiresAt.After(now.Add(maxIdentityLife)),
+		!c.IssuedAt.IsZero() && c.ExpiresAt.After(c.IssuedAt.Add(maxIdentityLife)):
 		return "it lives for more than a day"
 	case f.MaxAge != 0 && (c.IssuedAt.IsZero() || now.Sub(c.IssuedAt) > time.Duration(f.MaxAge)+assertionSkew):
 		return "it is older than max_age, or does not say how old it is"

@@ -9,14 +9,14 @@ import (
 )
 
 // Promoter makes the next signing key of an instance active where that is due, once however many processes
-// ask, and returns the kid that signs now; *keyring.Ring satisfies it. It never makes a key. A Signer that is no
-// Promoter signs on with the active key.
+// ask, and returns the kid that signs now; *keyring.Ring satisfies it. It never makes a key. A Signer that is
+// no Promoter signs on with the active key.
 type Promoter interface {
 	Promote(ctx context.Context, instance, active, algorithm string) (kid string, err error)
 }
 
-// signingKey is the kid to sign with. Where another key is due and cannot be had, the active one signs on and the
-// log says so: a key that is too old is better than no token.
+// signingKey is the kid to sign with. Where another key is due and cannot be had, the active one signs on and
+// the log says so: a key that is too old is better than no token.
 func (e *endpoint) signingKey(
 	ctx context.Context, snapshot *registry.Snapshot, instance string, now time.Time,
 ) string {
