@@ -233,15 +233,6 @@ func await(t *testing.T, url string) {
 	t.Fatalf("%s never answered 200", url)
 }
 
-// serveDemo starts keyless serve --demo and returns its URL and what it printed.
-func serveDemo(t *testing.T, env ...string) (string, *child) {
-	t.Helper()
-	c := spawn(t, append([]string{"KEYLESS_ADDR=127.0.0.1:0", "KEYLESS_DATA="}, env...), binary(t, "keyless"), "serve", "--demo")
-	url := c.waitFor(t, "Keyless Gateway serves ")
-	await(t, url+"/_/readyz")
-	return url, c
-}
-
 // answer is a response, read to its end.
 type answer struct {
 	Status int

@@ -119,6 +119,7 @@ var vendors = map[string]func(room, file string) bool{
 	"github.com/redis/go-redis/":     func(_, f string) bool { return f == "redis.go" || f == "connect.go" },
 	"github.com/lestrrat-go/jwx/":    func(r, f string) bool { return r == "keyring" || r == "jwks" || r == "token" || f == "jwt.go" },
 	"github.com/alicebob/miniredis/": func(r, _ string) bool { return r == "registry" },
+	"github.com/smallstep/pkcs7":     func(r, _ string) bool { return r == "token" },
 	"go.yaml.in/yaml/":               func(r, _ string) bool { return r == "registry" },
 	"net/http/httputil":              func(string, string) bool { return false },
 }

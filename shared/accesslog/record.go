@@ -96,7 +96,7 @@ func judge(returned bool, thrown any) fate {
 	switch {
 	case returned:
 		return fate{end: endOK, level: slog.LevelInfo}
-	case thrown == http.ErrAbortHandler:
+	case thrown == http.ErrAbortHandler: //nolint:errorlint // net/http compares the panic's value so
 		return fate{end: endAborted, cut: true, level: slog.LevelInfo}
 	case thrown == nil: // runtime.Goexit, which goes on by itself
 		return fate{end: endAborted, level: slog.LevelInfo}

@@ -130,7 +130,8 @@ func accessKeyInvalid(i *inquiry) string {
 	if !i.decision.Sent {
 		return "sign the request: access key in X-Ca-Key, signature in X-Ca-Signature, or Authorization: Signature with keyId" + i.takes()
 	}
-	return cmp.Or(i.beyondRemedy(), "send an access key that an enabled consumer has, once, in X-Ca-Key or as keyId: this one belongs to nobody")
+	return cmp.Or(i.beyondRemedy(),
+		"send an access key that an enabled consumer has, once, in X-Ca-Key or as keyId: this one belongs to nobody")
 }
 
 func signatureInvalid(i *inquiry) string {

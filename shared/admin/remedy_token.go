@@ -61,8 +61,8 @@ func (i *inquiry) tokenStep(name, fact string) string {
 	case name == "signature":
 		return "send a token that a key of global_authentication signed"
 	case name == "token" && !strings.HasPrefix(fact, "verifies"):
-		return "send a JWT in compact form, whole and unchanged, one space after Bearer; get it anew where in doubt. What is wrong with this one: " +
-			fact
+		return "send a JWT in compact form, whole and unchanged, one space after Bearer; get it anew where in doubt. " +
+			"What is wrong with this one: " + fact
 	case name == "consumer" && len(i.hidden) == 0:
 		return "send a token of a consumer that exists: the gateway looks for one by " + strings.Join(i.claims(), ", ") +
 			"; or give the consumer this token's value as jwt.value, and the claim's name as jwt.claim"
@@ -112,7 +112,8 @@ func ruleRemedy(fact string, j *registry.JWTCredential, whose string) string {
 	case "sub":
 		return "send the token of the one subject that global_authentication names, or take subject away from it"
 	case "nbf", "iat":
-		return "wait, or set the issuer's clock right: more than " + registry.Duration(j.SkewOr()).String() + " are not forgiven; or raise skew of " + whose
+		return "wait, or set the issuer's clock right: more than " + registry.Duration(j.SkewOr()).String() +
+			" are not forgiven; or raise skew of " + whose
 	case "exp":
 		longest := registry.Duration(j.MaxLifetime.Or(registry.DefaultMaxLifetime))
 		return "ask the issuer for a token that lives less than " + longest.String() + ", or raise max_lifetime of " + whose

@@ -69,6 +69,6 @@ func failure(err error) refusal {
 // The two errors of a REST API's authorizer. API Gateway turns exactly the first text into a 401; every other
 // text into a 500, and the caller never sees it.
 var (
-	errUnauthorized = errors.New("Unauthorized") //nolint:staticcheck // the platform compares this text
+	errUnauthorized = errors.New("Unauthorized") // the platform compares this text
 	errUnavailable  = errors.New("authorizer unavailable")
 )

@@ -20,7 +20,7 @@ type event struct {
 	Type    string `json:"type"`
 
 	Token     string `json:"authorizationToken"`
-	MethodARN string `json:"methodArn"` //nolint:revive // the platform's spelling
+	MethodARN string `json:"methodArn"`
 
 	Method      string              `json:"httpMethod"`
 	Path        string              `json:"path"`

@@ -108,7 +108,7 @@ func (c *Cache) lease(ctx context.Context, s *source, every time.Duration) time.
 func (c *Cache) await(ctx context.Context, s *source, most time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	poll := time.NewTicker(pollEvery)
+	poll := time.NewTicker(pollEvery) //nolint:forbidigo // it ends with the request that waits
 	defer poll.Stop()
 	for !c.adopt(ctx, s) {
 		select {

@@ -85,7 +85,6 @@ func (j *journal) String() string { j.mu.Lock(); defer j.mu.Unlock(); return j.t
 
 // world is a gateway on a socket before one upstream, on a registry in memory.
 type world struct {
-	t        *testing.T
 	store    registry.Store
 	quota    *counter
 	log      *journal

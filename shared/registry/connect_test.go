@@ -87,7 +87,7 @@ func TestParseEndpointRefuses(t *testing.T) {
 	}
 	for name, test := range tests {
 		got, err := parseEndpoint(test.url)
-		if err != test.want { //nolint:errorlint // the sentinel itself is the contract
+		if err != test.want { // the sentinel itself is the contract
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 		if strings.Contains(fmt.Sprint(err), "hunter2") || !reflect.DeepEqual(got, endpoint{}) {

@@ -105,7 +105,7 @@ func TestCanonicalPath(t *testing.T) {
 		if (err == nil) != test.ok {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
-		if err != nil && (got != "" || err != registry.ErrPath) { //nolint:errorlint // the sentinel is the contract
+		if err != nil && (got != "" || err != registry.ErrPath) { // the sentinel is the contract
 			t.Errorf("%s: refused with %q and %v", name, got, err)
 		}
 		if want := strings.TrimPrefix(test.target, "http://gateway.test"); err == nil &&

@@ -71,10 +71,6 @@ func PlaceClientSecret(instance, client, id string) string {
 	return "client/" + instance + "/" + client + "/secret/" + id
 }
 
-func placeClientSecret(instance, client, id string) string {
-	return PlaceClientSecret(instance, client, id)
-}
-
 // placeAPIKey is one for all API keys: a key is looked up before anybody knows whose it is.
 const placeAPIKey = "api_key"
 

@@ -1,7 +1,8 @@
 package registry
 
 // Space names the Redis keys of one deployment: the cell (KEYLESS_CELL, default kg) before all, and one hash tag per subject, so that
-// everything about a subject stands in one slot of a cluster. Names pass oauth.ValidName or are hashed, so no text of a caller chooses a slot.
+// everything about a subject stands in one slot of a cluster. Names pass oauth.ValidName or are hashed, so no text of a caller chooses
+// a slot.
 type Space string
 
 // Snapshot is the hash of the Snapshot's fields and the revision.

@@ -103,7 +103,7 @@ func (w *response) Flush() {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.open != nil && w.err == nil {
-		w.commit(nil) // the error stays in w.err, for Flush has no way to tell it
+		_ = w.commit(nil) // the error stays in w.err, for Flush has no way to tell it
 	}
 }
 

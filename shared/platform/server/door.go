@@ -93,7 +93,7 @@ func (t *tracked) Write(p []byte) (int, error) {
 // Flush sends the head, and what was written.
 func (t *tracked) Flush() {
 	t.sent = true
-	http.NewResponseController(t.ResponseWriter).Flush() // net/http's writer can always flush
+	_ = http.NewResponseController(t.ResponseWriter).Flush() // net/http's writer can always flush
 }
 
 // Unwrap serves http.ResponseController.

@@ -108,7 +108,7 @@ func shutDown(srv *http.Server, drain time.Duration, cancelCalls func()) {
 	}
 	cancelCalls()
 	if !within(farewell, srv.Shutdown) {
-		srv.Close()
+		_ = srv.Close() // who is left has been told
 	}
 }
 

@@ -150,7 +150,7 @@ func (s *Server) save(text []byte, seen int) error {
 
 // Run ticks until the context is done. A failure to save is logged, and tried again at the next tick.
 func (s *Server) Run(ctx context.Context) {
-	ticker := time.NewTicker(tickEvery)
+	ticker := time.NewTicker(tickEvery) //nolint:forbidigo // the embedded store's clock, the one exception
 	defer ticker.Stop()
 	for {
 		select {
