@@ -14,10 +14,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 run: ## everything on this machine with a demo model; prints commands to paste
-	@go run ./functions/keyless serve --demo
+	@go build -o dist/keyless ./functions/keyless && exec dist/keyless serve --demo
 
 demo: ## run the keyless flow by itself, step by step; fails unless every step answers as it must
-	@go run ./functions/keyless demo
+	@go build -o dist/keyless ./functions/keyless && exec dist/keyless demo
 
 build: ## all functions for AWS Lambda (arm64) and Function Compute (amd64), and keyless for this machine, in dist/
 	@for f in $(FUNCTIONS); do \

@@ -314,7 +314,7 @@ func TestExitCodes(t *testing.T) {
 		"too many words":     {[]string{"version", "please"}, nil, 2, `what is "please"?`},
 		"apply without -f":   {[]string{"apply"}, nil, 2, "-f names the configuration file"},
 		"a file that is not": {[]string{"apply", "-f", filepath.Join(none, "none.yaml")}, nil, 1, "none.yaml"},
-		"nothing to work on": {[]string{"apply", "-f", configured(t, serveConfig)}, []string{"KEYLESS_DATA=" + none}, 1, "start keyless serve"},
+		"nothing to work on": {[]string{"apply", "-f", configured(t, serveConfig)}, []string{"KEYLESS_DATA=" + none}, 1, "no keyless serve runs on the folder"},
 		"a bad variable":     {[]string{"serve"}, []string{"KEYLESS_LOG=loud"}, 1, "KEYLESS_LOG"},
 		"half of a TLS pair": {[]string{"serve"}, []string{"KEYLESS_TLS_CERT=" + none + "/c", "KEYLESS_DATA="}, 1, "KEYLESS_TLS_KEY"},
 		"a certificate that is none": {[]string{"serve"}, []string{"KEYLESS_TLS_CERT=" + none + "/c", "KEYLESS_TLS_KEY=" + none + "/k",

@@ -150,8 +150,11 @@ func TestC12ModelSmuggling(t *testing.T) {
 		"empty":                     {"", `{"model":""}`, 403},
 		"no text":                   {"", `{"model":["gpt-4o"]}`, 403},
 		"null":                      {"", `{"model":null}`, 403},
-		"named in other case":       {"", `{"Model":"gpt-4o"}`, 403},
-		"both cases":                {"", `{"Model":"gpt-4o","model":"gpt-5"}`, 403},
+		"named in other case":       {"", `{"Model":"gpt-4o"}`, 400},
+		"both cases":                {"", `{"Model":"gpt-4o","model":"gpt-5"}`, 400},
+		"both cases, the other way": {"", `{"model":"gpt-4o","MODEL":"gpt-5"}`, 400},
+		"a list of models beside":   {"", `{"model":"gpt-4o","models":["gpt-5"]}`, 400},
+		"another in the query":      {"?model=gpt-5", `{"model":"gpt-4o"}`, 403},
 		"twice":                     {"", `{"model":"gpt-4o","model":"gpt-5"}`, 400},
 		"twice, the other way":      {"", `{"model":"gpt-5","model":"gpt-4o"}`, 400},
 		"twice, escaped":            {"", `{"model":"gpt-4o","m\u006fdel":"gpt-5"}`, 400},
@@ -176,6 +179,11 @@ func TestC12ModelSmuggling(t *testing.T) {
 		code, message := refusalOf(a.Body)
 		if a.Status != c.want || c.want == 403 && (code != "model_not_allowed" || message != "Access Denied") || (u.count() != before) != (c.want == 200) {
 			t.Errorf("%s: %d %s; want %d", name, a.Status, a.Body, c.want)
+		}
+	}
+	for _, path := range []string{"/v1/openai/deployments/gpt-5/chat/completions", "/v1/engines/gpt-5/completions", "/v1/models/gpt-5:run"} {
+		if a := ask(t, http.MethodPost, base+path, []string{token}, `{"model":"gpt-4o"}`); a.Status != 403 {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
 	if a := ask(t, http.MethodPost, base+"/v1/chat/completions", []string{bearer(uid(t, "all", nil))}, `{"model":"x","model":"y"}`); a.Status != 200 {

@@ -69,7 +69,7 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Admin) route(w http.ResponseWriter, r *http.Request) {
-	serve := map[string]http.HandlerFunc{"/_/admin/v1/apply": a.apply, "/_/admin/v1/explain": a.explain}[r.URL.Path]
+	serve := map[string]http.HandlerFunc{"/_/admin/v1/apply": a.apply, "/_/admin/v1/explain": a.explain}[r.URL.EscapedPath()]
 	switch {
 	case serve == nil:
 		problem(w, r, http.StatusNotFound, "not_found", "The admin API has POST /_/admin/v1/apply and /_/admin/v1/explain", nil)
@@ -87,7 +87,10 @@ func (a *Admin) authenticated(r *http.Request) bool {
 	if len(sent) != 1 {
 		return false
 	}
-	token, _ := strings.CutPrefix(sent[0], "Bearer ")
+	token, is := strings.CutPrefix(sent[0], "Bearer ")
+	if !is {
+		return false
+	}
 	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.o.Token.Reveal()))
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }

@@ -119,6 +119,7 @@ func TestAPISIXSignature(t *testing.T) {
 		"a signed header taken away":    {apisix("x-role: reader").build(set("X-Role")), auth.HMACInvalidSignature},
 		"an absent header filled":       {good.build(replace(`date"`, `date x-role"`), set("X-Role", "admin")), auth.HMACInvalidSignature},
 		"a header off the list":         {apisix("x-role: reader").build(replace(" x-role", "")), auth.HMACInvalidSignature},
+		"the target in capitals":        {good.build(replace("@request-target", "@Request-Target")), auth.HMACInvalidSignature},
 		"the target off the list":       {good.build(replace("@request-target ", "")), auth.HMACInvalidSignature},
 		"thirty-three headers":          {good.build(replace(`date"`, `date`+strings.Repeat(" a", 31)+`"`)), auth.HMACInvalidSignature},
 		"another key's signature":       {good.build(replace(`="partner"`, `="nobody"`)), auth.HMACInvalidKey},

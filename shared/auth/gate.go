@@ -78,7 +78,7 @@ func (g *Gate) Decide(ctx context.Context, v registry.View, r *http.Request, api
 	case registry.MethodHMAC:
 		err = g.judgeHMAC(ctx, v, r, &d)
 	default:
-		err = g.judgeJWT(ctx, v, one.value, &d)
+		err = g.judgeJWT(ctx, v, r, one.value, &d)
 	}
 	return d, err
 }

@@ -42,7 +42,7 @@ func (g *Gate) judgeGlobal(ctx context.Context, v registry.View, r *http.Request
 		d.refuse(JWTMissing)
 		return nil
 	case 1:
-		return g.verifyGlobal(ctx, v, global, values[0], d)
+		return g.verifyGlobal(ctx, v, r, global, values[0], d)
 	}
 	d.Sent = true
 	d.step("global authentication", "more than one token")
@@ -51,13 +51,18 @@ func (g *Gate) judgeGlobal(ctx context.Context, v registry.View, r *http.Request
 }
 
 func (g *Gate) verifyGlobal(
-	ctx context.Context, v registry.View, global *registry.GlobalAuthentication, compact string, d *Decision,
+	ctx context.Context, v registry.View, r *http.Request, global *registry.GlobalAuthentication, compact string, d *Decision,
 ) error {
 	d.Sent = true
 	token, err := oauth.Parse(compact)
 	if err != nil {
 		d.step("token", err.Error())
 		d.Certain = true
+		d.refuse(JWTInvalid)
+		return nil
+	}
+	if !confirmed(r, token.Claims) {
+		d.step("token", "is bound to a key or certificate (cnf) that this request does not prove")
 		d.refuse(JWTInvalid)
 		return nil
 	}
@@ -97,8 +102,13 @@ func (g *Gate) verifyGlobal(
 
 // asks reports whether a request needs a token: in a blacklist the listed do, in a whitelist (the default) all others do.
 func asks(global *registry.GlobalAuthentication, domain, path string) bool {
-	listed := slices.ContainsFunc(global.Rules, func(rule registry.Rule) bool { return selects(rule, domain, path) })
-	return listed == (global.Mode == "blacklist")
+	blacklist := global.Mode == "blacklist"
+	listed := slices.ContainsFunc(global.Rules, func(rule registry.Rule) bool {
+		// Many backends answer /x/ as /x: what is listed for a token must not be open with a slash behind it.
+		return selects(rule, domain, path) ||
+			blacklist && rule.Match == registry.MatchExact && path != "/" && selects(rule, domain, strings.TrimSuffix(path, "/"))
+	})
+	return listed == blacklist
 }
 
 // selects judges a rule on the canonical path with base path, without query. An absent domain or path means any.

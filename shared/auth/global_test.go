@@ -177,7 +177,7 @@ var rulePaths = []struct{ match, path, yes, no string }{
 	{"", "/a/b", "/a/b /a/b/ /a/b/c", "/a /a/ /a/bc /A/b /x/a/b"},
 	{"prefix", "/a/", "/a /a/ /a/b", "/ab /b"},
 	{"prefix", "/", "/ /a /a/b", ""},
-	{"exact", "/a/b", "/a/b", "/a/b/ /a/b/c /a /a/B"},
+	{"exact", "/a/b", "/a/b", "/a/b/c /a /a/B"},
 	{"suffix", ".json", "/a.json /a/b.json /.json", "/a.json/ /a.jsonx /ajson"},
 	{"suffix", "/login", "/login /a/login", "/login/ /xlogin2 /a-login"},
 	{"regex", "/a/[0-9]+", "/a/1 /a/12", "/a/ /a/1/ /a/x /b/a/1 /a/1/x"},
@@ -187,6 +187,20 @@ var rulePaths = []struct{ match, path, yes, no string }{
 	{"regex", "/a.*", "/a /ab /a/b/c", "/b /ba"},
 	{"", "", "/ /a /a/b", ""},
 	{"exact", "", "/ /a", ""},
+}
+
+// A backend that answers /a/b/ as /a/b must not open in a blacklist, nor close a whitelist further than it says.
+func TestGlobalExactWithASlash(t *testing.T) {
+	t.Parallel()
+	for mode, asks := range map[string]bool{"blacklist": true, "whitelist": true} {
+		h := newHouse(t, globalHouse(func(g *registry.GlobalAuthentication) {
+			g.Mode, g.Rules = mode, []registry.Rule{{Path: "/a/b", Match: "exact"}}
+		}))
+		global := must(h.reader.Snapshot(t.Context())).Global
+		if auth.Asks(global, "default", "/a/b/") != asks {
+			t.Errorf("%s: /a/b/ asks %v", mode, !asks)
+		}
+	}
 }
 
 func TestGlobalRules(t *testing.T) {
@@ -221,7 +235,7 @@ func TestGlobalDomains(t *testing.T) {
 		for target, listed := range map[string]bool{
 			"http://shop.example/open": true, "http://SHOP.example.:443/open/x": true, "http://x.shop.example/open": false,
 			"http://one.apps.example/open/public": true, "http://one.apps.example/open": false, "http://apps.example/open/public": false,
-			"http://elsewhere.example/open/any": true, "http://elsewhere.example/open/any/": false, "http://elsewhere.example/open": false,
+			"http://elsewhere.example/open/any": true, "http://elsewhere.example/open/any/": mode == "blacklist", "http://elsewhere.example/open": false,
 		} {
 			r, err := http.NewRequest(http.MethodGet, target, nil)
 			if err != nil {

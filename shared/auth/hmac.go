@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/md5"  //nolint:gosec // Content-MD5 (RFC 1864) is what the scheme signs; it guards against damage, the HMAC against change
@@ -10,7 +9,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"hash"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -121,11 +119,11 @@ func (g *Gate) checkSigned(
 		d.step("time", "no signed date or timestamp within the window")
 		return HMACInvalidDate, nil
 	}
-	body, reason, err := g.bodyOf(r, sent, d)
-	if err != nil || reason != "" {
-		return reason, err
+	signedForm, reason := g.formOf(r, sent, d)
+	if reason != "" {
+		return reason, nil
 	}
-	text := sent.stringToSign(r, body)
+	text := sent.stringToSign(r, signedForm)
 	mac := hmac.New(sent.algorithm, []byte(key.SecretKey.Reveal()))
 	mac.Write([]byte(text))
 	if !hmac.Equal(mac.Sum(nil), sent.signature) {
@@ -133,9 +131,8 @@ func (g *Gate) checkSigned(
 		d.StringToSign = text
 		return HMACInvalidSignature, nil
 	}
-	if !g.bodyless && !sent.digestFits(r, body) {
-		d.step("body", "is not the one that was signed")
-		return HMACInvalidDigest, nil
+	if reason := g.checkDigest(r, sent, d); reason != "" {
+		return reason, nil
 	}
 	return g.useNonce(ctx, v, r, sent, window, d)
 }
@@ -244,39 +241,6 @@ func (s signedRequest) fresh(r *http.Request, now time.Time, window time.Duratio
 		return false
 	}
 	return now.Sub(at).Abs() <= window
-}
-
-// bodyOf reads the body where the signature covers it, and puts it back. Without one, as in an authorizer, a signed form cannot be
-// judged.
-func (g *Gate) bodyOf(r *http.Request, s signedRequest, d *Decision) ([]byte, Reason, error) {
-	covered := form(r) && !s.apisix || r.Header.Get("Content-Md5") != "" || s.signs("Digest")
-	if g.bodyless {
-		if form(r) && !s.apisix {
-			d.step("body", "a form is signed, and this door does not see bodies")
-			return nil, HMACBodyNeeded, nil
-		}
-		return nil, "", nil
-	}
-	if !covered || r.Body == nil {
-		return nil, "", nil
-	}
-	most := d.API.BodyMaxBytes
-	if most == 0 {
-		most = registry.DefaultBodyMaxBytes
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
-	if err != nil {
-		d.step("body", "was cut")
-		d.Certain = true
-		return nil, HMACInvalidDigest, nil
-	}
-	if int64(len(body)) > most {
-		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body)) // whole again, should it be decided anew
-		d.step("body", "is larger than the API takes")
-		return nil, BodyTooLarge, nil
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return body, "", nil
 }
 
 func form(r *http.Request) bool {

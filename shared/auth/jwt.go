@@ -9,6 +9,7 @@ import (
 	_ "crypto/sha512" // PS384, PS512
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -30,12 +31,17 @@ const (
 
 // judgeJWT decides on a token: strict door, candidates by the claims that identify consumers, each one's rules and keys, then their
 // authorization. Nothing that the token says is trusted before its signature; until then its claims only choose whose keys to try.
-func (g *Gate) judgeJWT(ctx context.Context, v registry.View, compact string, d *Decision) error {
+func (g *Gate) judgeJWT(ctx context.Context, v registry.View, r *http.Request, compact string, d *Decision) error {
 	d.Sent = true
 	token, err := oauth.Parse(compact)
 	if err != nil {
 		d.step("token", err.Error())
 		d.Certain = true
+		d.refuse(JWTInvalid)
+		return nil
+	}
+	if !confirmed(r, token.Claims) {
+		d.step("token", "is bound to a key or certificate (cnf) that this request does not prove")
 		d.refuse(JWTInvalid)
 		return nil
 	}

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	neturl "net/url"
 	"os"
+	"strings"
 	"time"
 
 	"keyless/shared/admin"
@@ -69,7 +71,16 @@ func (t terminal) applyHere(
 		return registry.Report{}, err
 	}
 	defer p.Redis.Close()
-	return applyText(ctx, p, t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": c.PublicURL}), name, text, prune, dryRun)
+	return applyText(ctx, p, t.publicURL(c), name, text, prune, dryRun)
+}
+
+// publicURL makes ${KEYLESS_PUBLIC_URL} what the gateway on the store calls itself: as the environment says, or the process that serves
+// from the folder. For a store elsewhere the laptop's default would be a wrong guess, so there it is missing unless it is set.
+func (t terminal) publicURL(c config.Config) func(string) (string, bool) {
+	if t.variable("REDIS_URL") != "" && !c.PublicURLSet {
+		return t.lookup
+	}
+	return t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": c.PublicURL})
 }
 
 // applyText reads a configuration's text and applies it to the process's store. Its faults are refusals with file and line.
@@ -104,7 +115,18 @@ func (t terminal) applyRemote(
 	ctx context.Context, url string, token config.Secret, name string, text []byte, prune, dryRun bool,
 ) (registry.Report, error) {
 	var report registry.Report
-	want, positions, err := file.Read(name, text, t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": url}))
+	url, err := baseURL(url)
+	if err != nil {
+		return report, err
+	}
+	if token == "" {
+		return report, usage{errors.New("the admin API asks for a token: set KEYLESS_ADMIN_TOKEN to the gateway's")}
+	}
+	lookup := t.lookup
+	if t.variable("KEYLESS_PUBLIC_URL") == "" {
+		lookup = t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": url})
+	}
+	want, positions, err := file.Read(name, text, lookup)
 	if err != nil {
 		return report, refused{err}
 	}
@@ -135,9 +157,33 @@ func (t terminal) applyRemote(
 		return report, fmt.Errorf("read the admin API's answer: %w", err)
 	}
 	if answer.StatusCode != http.StatusOK {
-		return report, refused{fmt.Errorf("the admin API answered %s: %s", answer.Status, bytes.TrimSpace(reply))}
+		return report, refused{told(answer.Status, reply, positions)}
 	}
 	return report, json.Unmarshal(reply, &report)
+}
+
+// told is what the admin API answered, in its sentence; faults get their lines.
+func told(status string, reply []byte, positions file.Positions) error {
+	var problem struct {
+		Detail string          `json:"detail"`
+		Faults registry.Faults `json:"faults"`
+	}
+	switch err := json.Unmarshal(reply, &problem); {
+	case err != nil || problem.Detail == "":
+		return fmt.Errorf("the admin API answered %s", status)
+	case len(problem.Faults) > 0:
+		return positions.Explain(problem.Faults)
+	}
+	return fmt.Errorf("the admin API answered %s: %s", status, problem.Detail)
+}
+
+// baseURL reads --url: scheme and host.
+func baseURL(text string) (string, error) {
+	u, err := neturl.Parse(strings.TrimSuffix(text, "/"))
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+		return "", usage{errors.New("--url is scheme and host, such as https://id.acme.example")}
+	}
+	return u.String(), nil
 }
 
 // faultsOf validates before anything is sent; an error only where there are faults.

@@ -57,6 +57,9 @@ func Main(args []string, lookup func(string) (string, bool), stdout, stderr io.W
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	t := terminal{lookup, stdout, stderr}
+	if len(args) > 0 && args[0] == "--version" {
+		args = []string{"version"}
+	}
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		help(stdout)
 		return exitOK

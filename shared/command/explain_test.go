@@ -176,7 +176,7 @@ func keepRefusal(t *testing.T, env map[string]string, id string) {
 func TestExplainSaysWhatItCannotReach(t *testing.T) {
 	t.Parallel()
 	code, _, errs := runExplain(map[string]string{"KEYLESS_DATA": t.TempDir()}, "", "https://gateway.example/open")
-	if code != exitFailed || !strings.Contains(errs, "nothing to work on") {
+	if code != exitFailed || !strings.Contains(errs, "no keyless serve runs on the folder") {
 		t.Errorf("exit %d, %s", code, errs)
 	}
 	env := servingGateway(t)

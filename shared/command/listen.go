@@ -15,7 +15,7 @@ import (
 func listen(c config.Config, addr string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, fmt.Errorf("%w: stop what listens there, or set KEYLESS_ADDR (HOST:PORT; port 0 finds a free one)", err)
 	}
 	if c.TLSCert == "" {
 		return listener, nil

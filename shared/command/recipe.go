@@ -34,8 +34,10 @@ curl -s {{.URL}}/v1/chat/completions -H "Authorization: Bearer $TOKEN" -H 'Conte
 curl -sN {{.URL}}/v1/chat/completions -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
   -d '{"model":"demo","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
 
-# refused: no token (401 JWT missing), a changed one (401 JWT verification fails)
+# refused: no token (401 JWT missing)
 curl -si {{.URL}}/v1/chat/completions -d '{}'
+
+# refused: a changed one (401 JWT verification fails)
 curl -si {{.URL}}/v1/chat/completions -H "Authorization: Bearer ${TOKEN}x" -d '{}'
 
 # refused: a client that proves itself but may not call models (403 Access Denied)

@@ -20,12 +20,14 @@ import (
 	"keyless/shared/platform"
 	"keyless/shared/platform/server"
 	"keyless/shared/process"
+	"keyless/shared/registry"
 )
 
 // serving is a process of `keyless serve`: what it listens on, and what runs until ctx ends.
 type serving struct {
 	URL     string
 	Secrets demo.Secrets // with the demo only
+	empty   bool         // nothing was ever applied
 	run     func() error
 }
 
@@ -45,8 +47,11 @@ func serve(ctx context.Context, t terminal, args []string) error {
 		return err
 	}
 	fmt.Fprintf(t.stdout, "Keyless Gateway serves %s\n", s.URL)
-	if *withDemo {
+	switch {
+	case *withDemo:
 		recipe(t.stdout, s.URL, s.Secrets)
+	case s.empty:
+		fmt.Fprintln(t.stdout, "Nothing is configured yet: keyless apply -f gateway.yaml, from this folder")
 	}
 	return s.run()
 }
@@ -95,6 +100,7 @@ func (s *serving) open(
 	} else if err := applyConfigured(ctx, t, p); err != nil {
 		return nil, err
 	}
+	s.empty = errors.Is(p.Reader.Ready(ctx), registry.ErrEmpty)
 	h, err := wire(p)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,8 +107,8 @@ func reach(c config.Config) (config.Config, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(c.Data, serveFile))
 	if err != nil {
-		return c, errors.New("nothing to work on: start keyless serve, or set REDIS_URL and KEYLESS_MASTER_KEY, " +
-			"or KEYLESS_URL and KEYLESS_ADMIN_TOKEN")
+		return c, fmt.Errorf("no keyless serve runs on the folder %s: start it, go to its folder or name that in KEYLESS_DATA, "+
+			"or set REDIS_URL and KEYLESS_MASTER_KEY", c.Data)
 	}
 	var r running
 	if err := json.Unmarshal(text, &r); err != nil {
@@ -125,6 +127,13 @@ func reach(c config.Config) (config.Config, error) {
 	c.RedisURL, c.Cell = config.Secret(r.RedisURL), r.Cell
 	if !c.PublicURLSet {
 		c.PublicURL = r.PublicURL
+	}
+	if store, err := url.Parse(r.RedisURL); err == nil {
+		conn, err := net.DialTimeout("tcp", store.Host, time.Second)
+		if err != nil {
+			return c, fmt.Errorf("keyless serve no longer runs on the folder %s, which it did not leave tidy: start it again", c.Data)
+		}
+		_ = conn.Close()
 	}
 	return c, nil
 }

@@ -54,7 +54,7 @@ type Config struct {
 	AllowPrivateURLs bool
 	// AllowLoopbackURLs allows them at loopback addresses.
 	AllowLoopbackURLs bool
-	// Region is shown in console and metrics.
+	// Region stands on every line of the log.
 	Region string
 	// LogFormat is "json" or "text"; LogLevel is "debug", "info", "warn" or "error".
 	LogFormat, LogLevel string

@@ -5,14 +5,18 @@ import (
 	"log/slog"
 )
 
-// NewLogger makes the process' logger: JSON or text lines on w, from the configured level up. It is safe for
-// concurrent use.
+// NewLogger makes the process' logger: JSON or text lines on w, from the configured level up, each with the region where one is set.
+// It is safe for concurrent use.
 func NewLogger(w io.Writer, c Config) *slog.Logger {
 	options := &slog.HandlerOptions{Level: levelOf(c.LogLevel)}
+	handler := slog.Handler(slog.NewJSONHandler(w, options))
 	if c.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
+		handler = slog.NewTextHandler(w, options)
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	if c.Region != "" {
+		handler = handler.WithAttrs([]slog.Attr{slog.String("region", c.Region)})
+	}
+	return slog.New(handler)
 }
 
 // levelOf maps the words of KEYLESS_LOG; what Load did not make logs as info.

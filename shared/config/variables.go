@@ -36,7 +36,7 @@ func Variables() []Variable {
 			"keyless serve: loopback"},
 		{"KEYLESS_ALLOW_PRIVATE_URLS", "true or false: JWK Set and issuer URLs at private addresses",
 			"false; serve on loopback allows loopback"},
-		{"KEYLESS_REGION", "shown in console and metrics", ""},
+		{"KEYLESS_REGION", "a name that stands on every line of the log", ""},
 		{"KEYLESS_LOG", "json or text, with a level after a comma: debug, info, warn, error",
 			"json,info; keyless serve: text,info"},
 		{"KEYLESS_CELL", "stands before every Redis key, so that several gateways can share a store", "kg"},

@@ -23,7 +23,7 @@ var errTaken = errors.New("the client takes no more")
 // answer that is not whole must never look whole. In an event stream an error event goes before, for doors
 // behind which a cut cannot be seen.
 func (p *proxy) relay(c *call, x *exchange) {
-	if c.managed() && x.key != "" && x.StatusCode >= http.StatusBadRequest {
+	if x.key != "" && x.StatusCode >= http.StatusBadRequest {
 		x.scrub()
 	}
 	client := http.NewResponseController(c.w)

@@ -16,8 +16,9 @@ var hopByHop = namesOf("Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Au
 
 // ownUp are ours to say to an upstream, or the transport's; a client's own never pass. Who called is said by
 // X-Consumer alone.
+// X-Original-Url and X-Rewrite-Url replace the path in some frameworks, after it was judged.
 var ownUp = namesOf("Expect", "Content-Length", "Host", "Forwarded", "X-Real-Ip", "X-Consumer",
-	"X-Request-Id")
+	"X-Request-Id", "X-Original-Url", "X-Rewrite-Url")
 
 // ownDown are ours to say to a client. Limits are the gateway's: a client could not tell whose an upstream's
 // are.
@@ -58,7 +59,7 @@ func passedUp(in http.Header) http.Header {
 	for name, values := range in {
 		name = http.CanonicalHeaderKey(name)
 		if hopByHop[name] || ownUp[name] || strings.ContainsRune(name, '_') || strings.HasPrefix(name, "X-Fc-") ||
-			strings.HasPrefix(name, "X-Forwarded-") || len(ofConnection) > 0 && ofConnection[strings.ToLower(name)] {
+			strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Keyless-") || len(ofConnection) > 0 && ofConnection[strings.ToLower(name)] {
 			continue
 		}
 		out[name] = values

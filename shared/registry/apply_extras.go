@@ -58,7 +58,8 @@ func (t *target) explain(faults Faults) Faults {
 	for i, f := range faults {
 		for path := f.Path; path != ""; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {
 			if object, ok := t.extras[path]; ok {
-				faults[i].Text = "of the " + object + ", which the registry has and the file lacks: " + f.Text
+				faults[i].Text = "of the " + object + ", which the registry has and the file lacks: " + f.Text +
+					" (or remove it: --prune)"
 				break
 			}
 		}

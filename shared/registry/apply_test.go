@@ -297,12 +297,12 @@ func TestExtrasAreJudged(t *testing.T) {
 		"a base path that another API has": {
 			"version: 1\napis: [{name: q, type: http, base_path: /p}]\n",
 			`apis[1].base_path: of the api p, which the registry has and the file lacks: is the base path of the ` +
-				`API "q" on the same domain too; write another path or domain`,
+				`API "q" on the same domain too; write another path or domain (or remove it: --prune)`,
 		},
 		"a scope that another client needs": {
 			strings.Replace(strings.Replace(small, ", {value: y, name: Y}", "", 1), "    clients:", "    #", 1),
 			`instances[0].clients[0].permissions[0].scopes[1]: of the client a/c, which the registry has and the ` +
-				`file lacks: "y" is not a scope of that resource server; write one of: x`,
+				`file lacks: "y" is not a scope of that resource server; write one of: x (or remove it: --prune)`,
 		},
 	} {
 		store, keys := registry.NewMemory(), masterKeys(t)

@@ -140,10 +140,11 @@ func (m *memory) writeObject(c Change) {
 }
 
 // movesRevisionLast reports whether the last part of the change moves the revision: where it removes
-// fields, where it is asked for, and where an object was written after the fields, for a process that
-// loaded in between remembers that the object is not there.
+// fields, where it is asked for, where an object was written after the fields, for a process that loaded in
+// between remembers that the object is not there, and where a consumer changed: an authorizer that admits
+// nothing, and so compares no version, must notice too, also while a long apply goes on or after one was cut.
 func (c Change) movesRevisionLast() bool {
-	return c.Revision || len(c.Unset) > 0 || c.Name != "" && len(c.Set) > 0
+	return c.Revision || len(c.Unset) > 0 || c.Name != "" && (len(c.Set) > 0 || c.Kind == KindConsumer)
 }
 
 // editionBytes tell two editions apart among all that a deployment will ever have, and print as 16

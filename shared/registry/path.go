@@ -58,7 +58,8 @@ func canonicalEscape(s string) bool {
 		return false
 	}
 	c := decoded[0]
-	return c >= 0x20 && c != 0x7f && !unreserved(c) && !strings.ContainsRune(`/\;?#%`, rune(c))
+	// What may stand as it is has that one spelling: an upstream decodes, and would find two names for one thing.
+	return c >= 0x20 && c != 0x7f && !pathByte(c) && !strings.ContainsRune(`\;?#%`, rune(c))
 }
 
 func unreserved(c byte) bool {

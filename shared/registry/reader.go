@@ -22,6 +22,9 @@ const (
 	// checkEvery is how often a process at most asks the store whether a refusal rests on old knowledge: an attacker who is refused a
 	// thousand times a second costs the store one read.
 	checkEvery = time.Second
+	// servesFor is how long what a process knows serves while the store is away: longer, and a disabled consumer would be let in for
+	// as long as an outage lasts.
+	servesFor = 5 * time.Minute
 	// attempts is how often a decision is made anew when what it rested on has changed meanwhile.
 	attempts = 3
 	// maxKept bounds each of the two generations of remembered index entries; a value nobody has is remembered too.
@@ -90,6 +93,9 @@ func (r *Reader) Current(ctx context.Context) (*Snapshot, error) {
 	}
 	revision, err := r.store.Revision(ctx)
 	if err != nil {
+		if r.now().Round(0).Sub(held.checked.Round(0)) > servesFor {
+			return nil, fmt.Errorf("read the registry: %w", err)
+		}
 		return held.Snapshot, nil
 	}
 	if revision != held.Revision {
@@ -352,7 +358,10 @@ func (r *Reader) Client(ctx context.Context, instance, id string) (*Client, *Sna
 	if err != nil {
 		return nil, nil, fmt.Errorf("read client: %w", err)
 	}
-	if revision != snapshot.Revision {
+	for range attempts { // a load that was under way already may end in an older one
+		if revision == snapshot.Revision {
+			break
+		}
 		if snapshot, err = r.load(ctx); err != nil {
 			return nil, nil, err
 		}

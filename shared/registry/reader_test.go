@@ -303,9 +303,13 @@ func TestStoreAwayAndEmpty(t *testing.T) {
 		t.Fatalf("back again: %v", err)
 	}
 	o.store.away.Store(true)
-	o.advance(time.Hour)
+	o.advance(4 * time.Minute)
 	if s, err := o.Current(t.Context()); err != nil || s != warm {
 		t.Errorf("warm, away: %v", err)
+	}
+	o.advance(2 * time.Minute)
+	if _, err := o.Current(t.Context()); !errors.Is(err, errAway) {
+		t.Errorf("away for longer than knowledge serves: %v", err)
 	}
 	err = o.consult(t, func(v registry.View) (registry.Result, error) {
 		_, err := v.Consumers(t.Context(), "never met")

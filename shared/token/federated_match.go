@@ -7,22 +7,34 @@ import (
 	"keyless/shared/oauth"
 )
 
-// matches compares a value with a configured pattern: exactly, but that * stands for any characters except ":". So
-// "repo:acme/*:ref:refs/heads/main" never means a subject with other parts than these.
+// matches compares a value with a configured pattern: exactly, but that * stands for any characters except ":", "@" and ",". So
+// "repo:acme/*:ref:refs/heads/main" never means a subject with other parts than these, and neither does a workflow's reference behind
+// "@" or a distinguished name's attribute behind ",".
 func matches(pattern, value string) bool {
 	if !strings.Contains(pattern, "*") {
 		return pattern == value
 	}
-	patterns, values := strings.Split(pattern, ":"), strings.Split(value, ":")
-	if len(patterns) != len(values) {
+	if strings.Map(onlyParts, pattern) != strings.Map(onlyParts, value) {
 		return false
 	}
+	patterns, values := strings.Split(oneSeparator.Replace(pattern), ":"), strings.Split(oneSeparator.Replace(value), ":")
 	for i := range patterns {
 		if !matchesPart(patterns[i], values[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// oneSeparator makes all separators colons, once their order is known to be the same.
+var oneSeparator = strings.NewReplacer("@", ":", ",", ":")
+
+// onlyParts drops all but what separates parts.
+func onlyParts(r rune) rune {
+	if strings.ContainsRune(":@,", r) {
+		return r
+	}
+	return -1
 }
 
 // matchesPart compares a part without colon; the first place of each text between stars is as good as any other.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,7 +37,41 @@ func (e entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if control != "" && control == r.URL.Path {
 		next = e.lifecycle(r, next)
 	}
+	if r.Body != nil && r.Body != http.NoBody {
+		r = r.WithContext(r.Context()) // a copy: net/http looks at the body of its own, to answer Expect without reading
+		r.Body = &paced{ReadCloser: r.Body, client: http.NewResponseController(w), end: time.Now().Add(bodyWithin)}
+	}
 	e.guard(next, w, r)
+}
+
+// Bounds of a request's body in time. A client that sends nothing holds a connection and a goroutine for nothing.
+const (
+	bodyIdle   = 30 * time.Second
+	bodyWithin = 10 * time.Minute // 32 MiB over half a megabit a second
+)
+
+// paced gives a client new time for each read of its body, up to an end. The deadline is lifted with the body's end: what comes after
+// is the answer's time.
+type paced struct {
+	io.ReadCloser
+	client *http.ResponseController
+	end    time.Time
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	_ = p.client.SetReadDeadline(earlier(time.Now().Add(bodyIdle), p.end)) // net/http's writer has one
+	n, err := p.ReadCloser.Read(b)
+	if err != nil {
+		_ = p.client.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // guard survives the handler's panics: 500 where nothing was sent, else the connection is cut, which is
