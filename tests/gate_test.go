@@ -124,7 +124,7 @@ type row struct {
 
 func plain(c call, w want) row { return row{fixed(c), w, nil} }
 
-// The document's table for tokens, and design.md 3.2 on them.
+// The document's table for tokens.
 func jwtRows(t *testing.T) map[string]row {
 	k, thief := keysOf(t)
 	const path = "/tokens/list"
@@ -211,7 +211,7 @@ func jwtRows(t *testing.T) map[string]row {
 	}
 }
 
-// The document's table for API keys, and design.md 3.2 on them.
+// The document's table for API keys.
 func keyRows(t *testing.T) map[string]row {
 	const path = "/keys/list"
 	none := keyRefusal("keys", "api_key_missing", "No API key found in request.")
@@ -258,7 +258,7 @@ func keyRows(t *testing.T) map[string]row {
 	}
 }
 
-// design.md 3.3 on HMAC, in both dialects.
+// Signatures, in both dialects.
 func hmacRows() map[string]row {
 	const path, secret = "/signed/list?a=1&b=2", testKey + "-hmac"
 	refused := func(code, message string) want { return hmacRefusal("signed", code, message) }

@@ -27,7 +27,7 @@ apis: [{name: vault, type: http, base_path: /vault, authentication: {methods: [j
 consumers:
 `
 
-// badSets are answers of an issuer that hold no usable key set, by the row of reliability.md 2.3.
+// badSets are answers of an issuer that hold no usable key set, by their row (J2 to J5).
 func badSets(public, shared, private string) map[string]http.HandlerFunc {
 	text := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {

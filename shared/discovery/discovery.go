@@ -140,17 +140,16 @@ func serveKeySet(w http.ResponseWriter, r *http.Request, keys *registry.KeySet, 
 func (d *documents) metadata(snapshot *registry.Snapshot, name string) oauth.Metadata {
 	base := "/" + name + "/oauth2"
 	return oauth.Metadata{
-		Issuer:                 d.PublicURL + base,
-		TokenEndpoint:          d.TokenURL + base + "/token",
-		JWKSURI:                d.PublicURL + base + "/jwks",
-		ScopesSupported:        scopes(snapshot.Instances[name]),
-		ResponseTypesSupported: []string{},
-		GrantTypesSupported:    grants(snapshot.Instances[name]),
-		TokenEndpointAuthMethodsSupported: []string{
-			oauth.ClientSecretBasic, oauth.ClientSecretPost,
-		},
-		SubjectTypesSupported:            []string{"public"},
-		IDTokenSigningAlgValuesSupported: algorithms(snapshot.KeySets[name]),
+		Issuer:                            d.PublicURL + base,
+		TokenEndpoint:                     d.TokenURL + base + "/token",
+		JWKSURI:                           d.PublicURL + base + "/jwks",
+		ScopesSupported:                   scopes(snapshot.Instances[name]),
+		ResponseTypesSupported:            []string{},
+		GrantTypesSupported:               grants(snapshot.Instances[name]),
+		TokenEndpointAuthMethodsSupported: oauth.ClientAuthenticationMethods,
+		TokenEndpointAuthSigningAlgs:      oauth.AssertionAlgorithms,
+		SubjectTypesSupported:             []string{"public"},
+		IDTokenSigningAlgValuesSupported:  algorithms(snapshot.KeySets[name]),
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "client_id", "scope", "iat", "nbf", "exp", "jti",
 		},

@@ -197,7 +197,7 @@ func TestM01ToM07Metadata(t *testing.T) {
 			`"token_endpoint":"` + tokens + `/` + id + `/oauth2/token",` +
 			`"jwks_uri":"` + public + `/` + id + `/oauth2/jwks","scopes_supported":[` + scopes + `],` +
 			`"response_types_supported":[],"grant_types_supported":[` + grants + `],` +
-			`"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],` +
+			`"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","client_secret_jwt","private_key_jwt","tls_client_auth","self_signed_tls_client_auth"],"token_endpoint_auth_signing_alg_values_supported":["HS256","ES256","RS256","EdDSA","ES384","ES512","RS384","RS512","PS256","PS384","PS512"],` +
 			`"subject_types_supported":["public"],"id_token_signing_alg_values_supported":[` + algorithms + `],` +
 			`"claims_supported":["iss","sub","aud","client_id","scope","iat","nbf","exp","jti"]}`
 	}
