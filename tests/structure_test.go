@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 	"demo":     {},
 	"process":  {"config", "registry", "seal", "accesslog", "platform"},
 
-	"token":      {"registry", "oauth", "seal", "config", "accesslog"},
+	"token":      {"auth", "registry", "oauth", "seal", "config", "accesslog"},
 	"discovery":  {"registry", "oauth", "config", "accesslog"},
 	"proxy":      {"auth", "registry", "quota", "oauth", "config", "accesslog"},
 	"authorizer": {"auth", "registry", "quota", "oauth", "config", "accesslog"},

@@ -210,7 +210,12 @@ func (g *Gate) signed(token *oauth.Token, keys []oauth.Key, tried map[string]boo
 	return false
 }
 
-func verifies(token *oauth.Token, k oauth.Key) bool {
+// Verifies reports whether the key verifies the token's signature, by an algorithm that the key allows (RFC 8725 §3.1). It is the one
+// place where a library judges a signature.
+func Verifies(token *oauth.Token, k oauth.Key) bool {
+	if !k.Allows(token.Header.Algorithm) {
+		return false
+	}
 	if public, isRSA := k.Public.(*rsa.PublicKey); isRSA && strings.HasPrefix(token.Header.Algorithm, "PS") {
 		return verifiesPSS(token, public)
 	}

@@ -101,7 +101,7 @@ func TestVectorsVerify(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := vectorKey(t, v.jwk)
-			if !key.Allows(v.alg) || !auth.Verifies(v.compact(), v.alg, key) {
+			if !key.Allows(v.alg) || !auth.VerifiesCompact(v.compact(), v.alg, key) {
 				t.Fatal("does not verify")
 			}
 			for what, changed := range map[string]vector{
@@ -109,12 +109,12 @@ func TestVectorsVerify(t *testing.T) {
 				"signature": {payload: v.payload, header: v.header, signature: flipped(t, v.signature)},
 				"header":    {payload: v.payload, header: flipped(t, v.header), signature: v.signature},
 			} {
-				if auth.Verifies(changed.compact(), v.alg, key) {
+				if auth.VerifiesCompact(changed.compact(), v.alg, key) {
 					t.Errorf("verifies with another %s", what)
 				}
 			}
 			for _, alg := range oauth.Algorithms {
-				if alg != v.alg && auth.Verifies(v.compact(), alg, key) {
+				if alg != v.alg && auth.VerifiesCompact(v.compact(), alg, key) {
 					t.Errorf("verifies as %s", alg)
 				}
 			}
@@ -128,7 +128,7 @@ func TestVectorsVerifyUnderTheirOwnKeyOnly(t *testing.T) {
 	for name, v := range vectors {
 		for otherName, other := range vectors {
 			key := vectorKey(t, other.jwk)
-			if other.jwk != v.jwk && key.Allows(v.alg) && auth.Verifies(v.compact(), v.alg, key) {
+			if other.jwk != v.jwk && key.Allows(v.alg) && auth.VerifiesCompact(v.compact(), v.alg, key) {
 				t.Errorf("%s verifies under the key of %s", name, otherName)
 			}
 		}

@@ -32,7 +32,7 @@ func (s *signatures) verifies(token *oauth.Token, k oauth.Key) bool {
 	if s.known(f) {
 		return true
 	}
-	if !verifies(token, k) {
+	if !Verifies(token, k) {
 		return false
 	}
 	s.remember(f)

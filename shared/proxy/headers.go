@@ -59,7 +59,8 @@ func passedUp(in http.Header) http.Header {
 	for name, values := range in {
 		name = http.CanonicalHeaderKey(name)
 		if hopByHop[name] || ownUp[name] || strings.ContainsRune(name, '_') || strings.HasPrefix(name, "X-Fc-") ||
-			strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Keyless-") || len(ofConnection) > 0 && ofConnection[strings.ToLower(name)] {
+			strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Keyless-") ||
+			len(ofConnection) > 0 && ofConnection[strings.ToLower(name)] {
 			continue
 		}
 		out[name] = values

@@ -2,22 +2,16 @@ package token
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	_ "crypto/sha512" // PS384, PS512
-	"encoding/base64"
 	"math/big"
-	"strings"
 	"sync"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
-
+	"keyless/shared/auth"
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
 )
@@ -55,7 +49,7 @@ func signed(token *oauth.Token, keys []oauth.Key, tried map[string]bool) bool {
 		fit++
 		good, known := tried[k.Thumbprint]
 		if !known {
-			good = verifies(token, k)
+			good = auth.Verifies(token, k)
 			tried[k.Thumbprint] = good
 		}
 		if good {
@@ -75,39 +69,11 @@ func fits(token *oauth.Token, k oauth.Key) bool {
 	return kid && !k.Symmetric() && k.Allows(token.Header.Algorithm)
 }
 
-func verifies(token *oauth.Token, k oauth.Key) bool {
-	if !k.Allows(token.Header.Algorithm) {
-		return false
-	}
-	if public, isRSA := k.Public.(*rsa.PublicKey); isRSA && strings.HasPrefix(token.Header.Algorithm, "PS") {
-		return verifiesPSS(token, public)
-	}
-	alg := jwa.SignatureAlgorithm(token.Header.Algorithm)
-	_, err := jws.Verify([]byte(token.Compact), jws.WithKey(alg, k.Public), jws.WithCompact())
-	return err == nil
-}
-
-var pssHashes = map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512}
-
-// verifiesPSS holds the salt to the hash's length, which the library does not (RFC 7518 §3.5: MUST).
-func verifiesPSS(token *oauth.Token, public *rsa.PublicKey) bool {
-	hash := pssHashes[token.Header.Algorithm]
-	end := strings.LastIndexByte(token.Compact, '.')
-	signature, err := base64.RawURLEncoding.DecodeString(token.Compact[end+1:])
-	if err != nil || hash == 0 {
-		return false
-	}
-	sum := hash.New()
-	sum.Write([]byte(token.Compact[:end]))
-	return rsa.VerifyPSS(public, hash, sum.Sum(nil), signature,
-		&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
-}
-
 // pretend verifies against a key that nobody has.
 func pretend(token *oauth.Token) {
 	for _, k := range nobodysKeys() {
 		if k.Allows(token.Header.Algorithm) {
-			_ = verifies(token, k)
+			_ = auth.Verifies(token, k)
 			return
 		}
 	}

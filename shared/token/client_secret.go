@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"keyless/shared/auth"
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
 	"keyless/shared/seal"
@@ -59,7 +60,7 @@ func (e *endpoint) provesSecretJWT(
 			clear = opened.Reveal()
 		}
 		key := oauth.Key{Public: []byte(clear), Algorithms: []string{oauth.AssertionSecretAlgorithm}}
-		if len(clear) >= minAssertionSecret && verifies(a.token, key) && clear != nobodysSecret {
+		if len(clear) >= minAssertionSecret && auth.Verifies(a.token, key) && clear != nobodysSecret {
 			proven = true
 		}
 	}
