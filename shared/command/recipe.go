@@ -28,33 +28,33 @@ TOKEN=$(curl -s {{.URL}}/acme/oauth2/token -u 'nightly-report:{{.Secret}}' \
 
 # it calls the model with it: no provider's key anywhere
 curl -s {{.URL}}/v1/chat/completions -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
-  -d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'
+  -d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'; echo
 
 # the same, streamed
 curl -sN {{.URL}}/v1/chat/completions -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
-  -d '{"model":"demo","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+  -d '{"model":"demo","stream":true,"messages":[{"role":"user","content":"Hello"}]}'; echo
 
 # refused: no token (401 JWT missing)
-curl -si {{.URL}}/v1/chat/completions -d '{}'
+curl -si {{.URL}}/v1/chat/completions -d '{}'; echo
 
 # refused: a changed one (401 JWT verification fails)
-curl -si {{.URL}}/v1/chat/completions -H "Authorization: Bearer ${TOKEN}x" -d '{}'
+curl -si {{.URL}}/v1/chat/completions -H "Authorization: Bearer ${TOKEN}x" -d '{}'; echo
 
 # refused: a client that proves itself but may not call models (403 Access Denied)
 OTHER=$(curl -s {{.URL}}/acme/oauth2/token -u 'report-reader:{{.Secret}}' \
   -d grant_type=client_credentials | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-curl -si {{.URL}}/v1/chat/completions -H "Authorization: Bearer $OTHER" -d '{}'
+curl -si {{.URL}}/v1/chat/completions -H "Authorization: Bearer $OTHER" -d '{}'; echo
 
 # refused: the requirement document's own three examples (401, 401, 403)
-curl -si {{.URL}}/test
-curl -si {{.URL}}/test -H 'Authorization: Bearer {{.Document}}1'
-curl -si {{.URL}}/test -H 'Authorization: Bearer {{.Document}}4'
+curl -si {{.URL}}/test; echo
+curl -si {{.URL}}/test -H 'Authorization: Bearer {{.Document}}1'; echo
+curl -si {{.URL}}/test -H 'Authorization: Bearer {{.Document}}4'; echo
 
 # refused: a wrong client secret (401 invalid_client)
-curl -si {{.URL}}/acme/oauth2/token -u nightly-report:wrong -d grant_type=client_credentials
+curl -si {{.URL}}/acme/oauth2/token -u nightly-report:wrong -d grant_type=client_credentials; echo
 
 # the login flow: the backend issues the token, the gateway verifies it
 LOGIN=$(curl -s {{.URL}}/accounts/login -d '{"username":"demo","password":"demo"}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
-curl -s {{.URL}}/accounts/orders -H "Authorization: Bearer $LOGIN"
+curl -s {{.URL}}/accounts/orders -H "Authorization: Bearer $LOGIN"; echo
 
 `))
