@@ -29,7 +29,7 @@ func headerTricks() [][]string {
 	for _, line := range []string{
 		"Connection: close, Authorization", "Connection: close, traceparent", "Connection: close, Host", "Connection: close, Content-Length",
 		"Keep-Alive: X-Consumer", "Proxy-Connection: X-Consumer", "TE: trailers", "Trailer: X-Consumer", "Proxy-Authorization: Basic eA==", "Forwarded: for=evil",
-		"X-Forwarded-For: 9.9.9.9", "X-Forwarded-Host: evil", "X-Forwarded-Proto: evil", "X-Forwarded-Prefix: /evil", "X-Forwarded-Port: 9.9.9.9",
+		"X-Forwarded-For: 9.9.9.9", "X-Forwarded-Host: evil", "X-Forwarded-Proto: evil", "X-Forwarded-Prefix: /evil", "X-Forwarded-Port: 9.9.9.9", "X-Keyless-Subject: evil", "X-Original-Url: /evil", "X-Rewrite-Url: /evil",
 		"X-Real-IP: 9.9.9.9", "X-HTTP-Method-Override: DELETE", "X-Fc-Account-Id: evil", "x_fc_role: evil", "Traceparent: evil", "Http2-Settings: AAAA",
 	} {
 		tricks = append(tricks, []string{line})

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"keyless/shared/oauth"
 	"keyless/shared/registry"
 )
 
@@ -53,17 +52,8 @@ func (g *Gate) judgeGlobal(ctx context.Context, v registry.View, r *http.Request
 func (g *Gate) verifyGlobal(
 	ctx context.Context, v registry.View, r *http.Request, global *registry.GlobalAuthentication, compact string, d *Decision,
 ) error {
-	d.Sent = true
-	token, err := oauth.Parse(compact)
-	if err != nil {
-		d.step("token", err.Error())
-		d.Certain = true
-		d.refuse(JWTInvalid)
-		return nil
-	}
-	if !confirmed(r, token.Claims) {
-		d.step("token", "is bound to a key or certificate (cnf) that this request does not prove")
-		d.refuse(JWTInvalid)
+	token := parsed(r, compact, d)
+	if token == nil {
 		return nil
 	}
 	rule := registry.JWTCredential{
@@ -80,6 +70,7 @@ func (g *Gate) verifyGlobal(
 	}
 	keys := global.Keys()
 	if global.JWKSURL != "" {
+		var err error
 		if keys, err = g.keysOf(ctx, v, &rule, token.Header.KeyID); err != nil {
 			return err
 		}

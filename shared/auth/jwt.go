@@ -32,17 +32,8 @@ const (
 // judgeJWT decides on a token: strict door, candidates by the claims that identify consumers, each one's rules and keys, then their
 // authorization. Nothing that the token says is trusted before its signature; until then its claims only choose whose keys to try.
 func (g *Gate) judgeJWT(ctx context.Context, v registry.View, r *http.Request, compact string, d *Decision) error {
-	d.Sent = true
-	token, err := oauth.Parse(compact)
-	if err != nil {
-		d.step("token", err.Error())
-		d.Certain = true
-		d.refuse(JWTInvalid)
-		return nil
-	}
-	if !confirmed(r, token.Claims) {
-		d.step("token", "is bound to a key or certificate (cnf) that this request does not prove")
-		d.refuse(JWTInvalid)
+	token := parsed(r, compact, d)
+	if token == nil {
 		return nil
 	}
 	candidates, err := g.candidates(ctx, v, token, d)
@@ -61,6 +52,24 @@ func (g *Gate) judgeJWT(ctx context.Context, v registry.View, r *http.Request, c
 		d.refuse(JWTInvalid)
 	}
 	return nil
+}
+
+// parsed takes a token through the strict door and holds it to its binding; nil where it is refused.
+func parsed(r *http.Request, compact string, d *Decision) *oauth.Token {
+	d.Sent = true
+	token, err := oauth.Parse(compact)
+	if err != nil {
+		d.step("token", err.Error())
+		d.Certain = true
+		d.refuse(JWTInvalid)
+		return nil
+	}
+	if !confirmed(r, token.Claims) {
+		d.step("token", "is bound to a key or certificate (cnf) that this request does not prove")
+		d.refuse(JWTInvalid)
+		return nil
+	}
+	return token
 }
 
 // candidates are the enabled consumers that one of the token's identifying claims names and whose token stands where this one stood.

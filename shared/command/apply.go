@@ -1,17 +1,13 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
-	neturl "net/url"
 	"os"
-	"strings"
 	"time"
 
 	"keyless/shared/admin"
@@ -119,9 +115,6 @@ func (t terminal) applyRemote(
 	if err != nil {
 		return report, err
 	}
-	if token == "" {
-		return report, usage{errors.New("the admin API asks for a token: set KEYLESS_ADMIN_TOKEN to the gateway's")}
-	}
 	lookup := t.lookup
 	if t.variable("KEYLESS_PUBLIC_URL") == "" {
 		lookup = t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": url})
@@ -139,51 +132,30 @@ func (t terminal) applyRemote(
 	}
 	ctx, cancel := context.WithTimeout(ctx, remoteWithin)
 	defer cancel()
-	target := fmt.Sprintf("%s/_/admin/v1/apply?prune=%t&dry_run=%t", url, prune, dryRun)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return report, usage{errors.New("--url is no URL")}
-	}
-	r.Header.Set("Authorization", "Bearer "+token.Reveal())
-	r.Header.Set("Content-Type", "application/json")
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	answer, err := client.Do(r)
-	if err != nil {
-		return report, fmt.Errorf("call the admin API: %w", err)
-	}
-	defer answer.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(answer.Body, admin.MaxConfigBytes))
-	if err != nil {
-		return report, fmt.Errorf("read the admin API's answer: %w", err)
-	}
-	if answer.StatusCode != http.StatusOK {
-		return report, refused{told(answer.Status, reply, positions)}
+	path := fmt.Sprintf("apply?prune=%t&dry_run=%t", prune, dryRun)
+	status, reply, err := askAdmin(ctx, url, token, path, body, admin.MaxConfigBytes)
+	switch {
+	case err != nil:
+		return report, err
+	case status != http.StatusOK:
+		return report, refused{told(status, reply, positions)}
 	}
 	return report, json.Unmarshal(reply, &report)
 }
 
 // told is what the admin API answered, in its sentence; faults get their lines.
-func told(status string, reply []byte, positions file.Positions) error {
+func told(status int, reply []byte, positions file.Positions) error {
 	var problem struct {
 		Detail string          `json:"detail"`
 		Faults registry.Faults `json:"faults"`
 	}
 	switch err := json.Unmarshal(reply, &problem); {
 	case err != nil || problem.Detail == "":
-		return fmt.Errorf("the admin API answered %s", status)
+		return fmt.Errorf("the admin API answered %d", status)
 	case len(problem.Faults) > 0:
 		return positions.Explain(problem.Faults)
 	}
-	return fmt.Errorf("the admin API answered %s: %s", status, problem.Detail)
-}
-
-// baseURL reads --url: scheme and host.
-func baseURL(text string) (string, error) {
-	u, err := neturl.Parse(strings.TrimSuffix(text, "/"))
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Path != "" || u.RawQuery != "" {
-		return "", usage{errors.New("--url is scheme and host, such as https://id.acme.example")}
-	}
-	return u.String(), nil
+	return fmt.Errorf("the admin API answered %d: %s", status, problem.Detail)
 }
 
 // faultsOf validates before anything is sent; an error only where there are faults.

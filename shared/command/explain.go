@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -191,33 +190,24 @@ func (t terminal) explainHere(ctx context.Context, c config.Config, q admin.Ques
 // explainRemote asks the admin API.
 func explainRemote(ctx context.Context, url string, token config.Secret, q admin.Question) (admin.Explanation, error) {
 	var e admin.Explanation
+	url, err := baseURL(url)
+	if err != nil {
+		return e, err
+	}
 	body, err := json.Marshal(q)
 	if err != nil {
 		return e, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainWithin)
 	defer cancel()
-	target := strings.TrimSuffix(url, "/") + "/_/admin/v1/explain"
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	status, reply, err := askAdmin(ctx, url, token, "explain", body, maxExplanation)
 	if err != nil {
-		return e, usage{errors.New("--url is no URL")}
+		return e, err
 	}
-	r.Header.Set("Authorization", "Bearer "+token.Reveal())
-	r.Header.Set("Content-Type", "application/json")
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	answer, err := client.Do(r)
-	if err != nil {
-		return e, fmt.Errorf("call the admin API: %w", err)
-	}
-	defer answer.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(answer.Body, maxExplanation))
-	if err != nil {
-		return e, fmt.Errorf("read the admin API's answer: %w", err)
-	}
-	if answer.StatusCode == http.StatusOK {
+	if status == http.StatusOK {
 		return e, json.Unmarshal(reply, &e)
 	}
 	problem := struct{ Detail string }{}
 	_ = json.Unmarshal(reply, &problem) // what is no problem document has no detail
-	return e, fmt.Errorf("the admin API answered %s: %s", answer.Status, plain(problem.Detail))
+	return e, fmt.Errorf("the admin API answered %d: %s", status, plain(problem.Detail))
 }

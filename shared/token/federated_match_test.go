@@ -26,6 +26,10 @@ func TestC17Patterns(t *testing.T) {
 		{"repo:*/report:ref:refs/heads/m*n", main, true}, {"repo:*/report:ref:refs/heads/m*x", main, false},
 		{"a*b*c", "abc", true}, {"a*b*c", "aXbYc", true}, {"a*b*c", "acb", false}, {"a*b*c", "ab:c", false},
 		{"a*a", "a", false}, {"a*a", "aa", true}, {"a*ab*b", "aabb", true}, {"*a", "ba", true}, {"*a", "ab", false},
+		{"acme/*/deploy.yml@refs/heads/main", "acme/report/.github/workflows/deploy.yml@refs/heads/main", true},
+		{"acme/*/deploy.yml@refs/heads/main", "acme/evil/own.yml@refs/heads/x/deploy.yml@refs/heads/main", false},
+		{"CN=job-*,O=Acme", "CN=job-1,O=Acme", true}, {"CN=job-*,O=Acme", "CN=job-1,OU=x,O=Evil,O=Acme", false},
+		{"a@*:c", "a:b@c", false}, {"a::*", "a:b:", false}, {"a:*:", "a:b:", true},
 		{"*", "", true}, {"*", ":", false}, {"a.c", "abc", false}, {"a?c", "abc", false}, {"[a]", "a", false},
 	} {
 		if got := token.Matches(row.pattern, row.value); got != row.want {

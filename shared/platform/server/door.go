@@ -39,27 +39,35 @@ func (e entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r = r.WithContext(r.Context()) // a copy: net/http looks at the body of its own, to answer Expect without reading
-		r.Body = &paced{ReadCloser: r.Body, client: http.NewResponseController(w), end: time.Now().Add(bodyWithin)}
+		r.Body = &paced{r.Body, http.NewResponseController(w), e.bodyIdle(), time.Now().Add(bodyWithin)}
 	}
 	e.guard(next, w, r)
 }
 
 // Bounds of a request's body in time. A client that sends nothing holds a connection and a goroutine for nothing.
 const (
-	bodyIdle   = 30 * time.Second
-	bodyWithin = 10 * time.Minute // 32 MiB over half a megabit a second
+	defaultBodyIdle = 30 * time.Second
+	bodyWithin      = 10 * time.Minute // 32 MiB over half a megabit a second
 )
+
+func (o Options) bodyIdle() time.Duration {
+	if o.BodyIdle > 0 {
+		return o.BodyIdle
+	}
+	return defaultBodyIdle
+}
 
 // paced gives a client new time for each read of its body, up to an end. The deadline is lifted with the body's end: what comes after
 // is the answer's time.
 type paced struct {
 	io.ReadCloser
 	client *http.ResponseController
+	idle   time.Duration
 	end    time.Time
 }
 
 func (p *paced) Read(b []byte) (int, error) {
-	_ = p.client.SetReadDeadline(earlier(time.Now().Add(bodyIdle), p.end)) // net/http's writer has one
+	_ = p.client.SetReadDeadline(earlier(time.Now().Add(p.idle), p.end)) // net/http's writer has one
 	n, err := p.ReadCloser.Read(b)
 	if err != nil {
 		_ = p.client.SetReadDeadline(time.Time{})

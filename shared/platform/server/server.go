@@ -43,6 +43,7 @@ type Options struct {
 	Log      *slog.Logger  // nil: slog.Default()
 	UnderFC  bool          // believe x-fc-* headers: Function Compute stands in front and nobody else can
 	Drain    time.Duration // 0: 30 s, under Function Compute 2 s
+	BodyIdle time.Duration // between two pieces of a request body; 0: 30 s
 
 	Initialize func(context.Context) error // Function Compute's POST /initialize
 	Event      door.EventHandler           // Function Compute's POST /invoke
