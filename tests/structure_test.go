@@ -68,16 +68,18 @@ var mayImport = map[string][]string{
 	"auth":     {"registry", "oauth"},
 	"jwks":     {"oauth", "seal"},
 	"keyring":  {"oauth", "seal"},
-	"quota":    {"registry", "oauth", "seal"}, // limits are the registry's words: edges need no translation
-	"trail":    {"registry", "oauth"},         // what explain can be asked about afterwards
+	"quota":    {"registry", "ledger", "oauth", "seal"}, // limits are the registry's words, and a settlement writes the ledger: edges need no translation
+	"ledger":   {"registry", "oauth", "seal"},
+	"trail":    {"registry", "oauth"}, // what explain can be asked about afterwards
 	"demo":     {},
 	"process":  {"config", "registry", "seal", "accesslog", "platform"},
 
 	"token":      {"auth", "registry", "oauth", "seal", "config", "accesslog"},
 	"discovery":  {"registry", "oauth", "config", "accesslog"},
-	"proxy":      {"auth", "registry", "quota", "oauth", "config", "accesslog"},
+	"proxy":      {"auth", "registry", "quota", "ledger", "oauth", "config", "accesslog"},
 	"authorizer": {"auth", "registry", "quota", "oauth", "config", "accesslog"},
-	"admin":      {"auth", "registry", "oauth", "seal", "config", "accesslog"},
+	"admin":      {"auth", "registry", "quota", "ledger", "oauth", "seal", "config", "accesslog"},
+	"console":    {"config", "accesslog", "oauth"}, // a client of the admin API, in the same process
 }
 
 func TestStructureRoomsImportWhatTheyMay(t *testing.T) {

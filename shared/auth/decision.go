@@ -14,8 +14,13 @@ type Decision struct {
 	models   []string           // globs of the models that the consumer may name; empty: all
 	Subject  string             // sub of a verified token
 	ClientID string             // client_id of a verified token
-	Headers  []Header           // from claims_to_headers
-	Trace    []Step
+
+	// Revocation is the digest (registry.Revocation) under which the admission looks whether the token was revoked; "" where
+	// nobody but its issuer could tell.
+	Revocation string
+
+	Headers []Header // from claims_to_headers
+	Trace   []Step
 
 	// StringToSign is the server's text of an HMAC signature that does not fit, for the caller to compare with its own.
 	StringToSign string

@@ -3,12 +3,12 @@
 // upstreams in tests, so that the whole flow works without a provider's account.
 //
 // How a request meets it: as the upstream. The model tells which X-Consumer it saw, so that one look at an
-// answer says whether the gateway knew the caller. The wire is OpenAI's Chat Completions API
-// (https://platform.openai.com/docs/api-reference/chat); the tokens are RFC 7519, HS256.
+// answer says whether the gateway knew the caller. The wires are OpenAI's Chat Completions API
+// (https://platform.openai.com/docs/api-reference/chat) and Anthropic's Messages API (https://docs.anthropic.com/en/api/messages); the
+// tokens are RFC 7519, HS256.
 package demo
 
 import (
-	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
 	"io"
@@ -26,31 +26,45 @@ const (
 	pause = 20 * time.Millisecond
 )
 
-// Model answers POST /v1/chat/completions, streamed or not, and GET /v1/models, for callers that bring
-// "Authorization: Bearer <apiKey>". It answers for every model's name; the answer is the same for the same
-// question. Safe for concurrent use.
+// Model answers POST /v1/chat/completions and POST /v1/messages, streamed or not, POST /v1/embeddings and GET /v1/models, for callers that
+// bring the key as "Authorization: Bearer" or, to messages, as "x-api-key". It answers for every model's name; the answer is the same for
+// the same question. Where a question names one of the tools that come with it, the answer calls that tool. Safe for concurrent use.
 func Model(apiKey string) http.Handler {
+	bearer := func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") }
+	anthropic := func(r *http.Request) string { return r.Header.Get("X-Api-Key") }
+	paths := map[string]endpoint{
+		"/v1/models":           {http.MethodGet, bearer, refuse, listModels},
+		"/v1/embeddings":       {http.MethodPost, bearer, refuse, embed},
+		"/v1/chat/completions": {http.MethodPost, bearer, refuse, converse(parseChat, writeChat, streamChat, refuse)},
+		"/v1/messages": {
+			http.MethodPost, anthropic, refuseMessage, converse(parseMessages, writeMessage, streamMessage, refuseMessage),
+		},
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		allow, answer := http.MethodPost, complete
-		switch r.URL.Path {
-		case "/v1/chat/completions":
-		case "/v1/models":
-			allow, answer = http.MethodGet, listModels
-		default:
-			refuse(w, http.StatusNotFound, "not_found", "Unknown request URL.")
-			return
-		}
-		sent := "Bearer " + apiKey
+		e, known := paths[r.URL.Path]
 		switch {
-		case r.Method != allow:
-			w.Header().Set("Allow", allow)
-			refuse(w, http.StatusMethodNotAllowed, "method_not_allowed", "Use "+allow+".")
-		case apiKey == "" || subtle.ConstantTimeCompare([]byte(sent), []byte(r.Header.Get("Authorization"))) != 1:
-			refuse(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided.")
+		case !known:
+			refuse(w, http.StatusNotFound, "not_found", "Unknown request URL.")
+		case r.Method != e.method:
+			w.Header().Set("Allow", e.method)
+			e.refuse(w, http.StatusMethodNotAllowed, "method_not_allowed", "Use "+e.method+".")
+		case apiKey == "" || subtle.ConstantTimeCompare([]byte(apiKey), []byte(e.key(r))) != 1:
+			e.refuse(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided.")
 		default:
-			answer(w, r)
+			e.answer(w, r)
 		}
 	})
+}
+
+// refusing answers with an error in a dialect's shape.
+type refusing func(w http.ResponseWriter, status int, code, sentence string)
+
+// endpoint is one path of the model.
+type endpoint struct {
+	method string
+	key    func(*http.Request) string
+	refuse refusing
+	answer http.HandlerFunc
 }
 
 // listModels names the one model that there is.
@@ -59,85 +73,66 @@ func listModels(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{model}})
 }
 
-// complete answers a conversation.
-func complete(w http.ResponseWriter, r *http.Request) {
+// read takes a request's body, and answers where it cannot.
+func read(w http.ResponseWriter, r *http.Request, refuse refusing) ([]byte, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "invalid_body", "The body could not be read, or is over 1 MiB.")
-		return
 	}
-	question, fault := parse(body)
-	if fault != "" {
-		refuse(w, http.StatusBadRequest, "invalid_request", fault)
-		return
-	}
-	consumer := r.Header.Get("X-Consumer")
-	if consumer == "" {
-		consumer = "unknown"
-	}
-	reply := "Hello! You are consumer " + cut(consumer) + ". You said: " + cut(question.said)
-	answer := completion{
-		ID: "chatcmpl-" + rand.Text(), Object: "chat.completion", Created: time.Now().Unix(), Model: question.model,
-	}
-	asked, answered := question.words, len(strings.Fields(reply))
-	used := &usage{asked, answered, asked + answered}
-	if question.stream {
-		stream(w, r, answer, reply, used, question.includeUsage)
-		return
-	}
-	answer.Usage = used
-	answer.Choices = []choice{{Message: &message{"assistant", reply}, FinishReason: stop()}}
-	writeJSON(w, http.StatusOK, answer)
+	return body, err == nil
 }
 
-// stream sends the answer as server-sent events, a word each, until it is complete or the client is gone.
-func stream(w http.ResponseWriter, r *http.Request, chunk completion, reply string, used *usage, tell bool) {
-	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-cache")
-	chunk.Object = "chat.completion.chunk"
-	deltas := []choice{{Delta: map[string]string{"role": "assistant", "content": ""}}}
-	for word := range strings.SplitAfterSeq(reply, " ") {
-		deltas = append(deltas, choice{Delta: map[string]string{"content": word}})
-	}
-	deltas = append(deltas, choice{Delta: map[string]string{}, FinishReason: stop()})
-	for i, delta := range deltas {
-		chunk.Choices = []choice{delta}
-		if (i > 0 && !wait(r)) || !send(w, chunk) {
+// converse answers a conversation in a dialect.
+func converse(
+	parse func([]byte) (question, string), whole func(http.ResponseWriter, question, reply),
+	stream func(http.ResponseWriter, *http.Request, question, reply), refuse refusing,
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, ok := read(w, r, refuse)
+		if !ok {
 			return
 		}
-	}
-	if tell {
-		chunk.Choices, chunk.Usage = []choice{}, used
-		if !send(w, chunk) {
+		q, fault := parse(body)
+		if fault != "" {
+			refuse(w, http.StatusBadRequest, "invalid_request_error", fault)
 			return
 		}
-	}
-	_, _ = io.WriteString(w, "data: [DONE]\n\n")
-}
-
-// wait pauses between two words, and says whether the client is still there.
-func wait(r *http.Request) bool {
-	select {
-	case <-r.Context().Done():
-		return false
-	case <-time.After(pause):
-		return true
+		a := answer(q, r.Header.Get("X-Consumer"))
+		if q.stream {
+			stream(w, r, q, a)
+			return
+		}
+		whole(w, q, a)
 	}
 }
 
-// send writes one event and pushes it out.
-func send(w http.ResponseWriter, chunk completion) bool {
-	data, err := json.Marshal(chunk)
-	if err != nil {
-		return false
+// embed answers with one small vector for each text: the counts of its words and bytes.
+func embed(w http.ResponseWriter, r *http.Request) {
+	body, ok := read(w, r, refuse)
+	if !ok {
+		return
 	}
-	if _, err := w.Write([]byte("data: " + string(data) + "\n\n")); err != nil {
-		return false
+	var in struct {
+		Model string
+		Input json.RawMessage
 	}
-	return http.NewResponseController(w).Flush() == nil
-}
-
-// cut bounds an echo at a character's boundary.
-func cut(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxEcho)], "")
+	var one string
+	var texts []string
+	if json.Unmarshal(body, &in) != nil || in.Model == "" ||
+		json.Unmarshal(in.Input, &one) != nil && json.Unmarshal(in.Input, &texts) != nil {
+		refuse(w, http.StatusBadRequest, "invalid_request_error", "Send model and input, a string or an array of strings.")
+		return
+	}
+	if texts == nil {
+		texts = []string{one}
+	}
+	words, data := 0, make([]any, len(texts))
+	for i, text := range texts {
+		n := len(strings.Fields(text))
+		words += n
+		data[i] = map[string]any{"object": "embedding", "index": i, "embedding": []int{n, len(text)}}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"object": "list", "model": in.Model, "data": data, "usage": map[string]int{"prompt_tokens": words, "total_tokens": words},
+	})
 }

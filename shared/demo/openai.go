@@ -1,9 +1,12 @@
 package demo
 
 import (
+	"crypto/rand"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // completion is both chat.completion and chat.completion.chunk.
@@ -17,15 +20,28 @@ type completion struct {
 }
 
 type choice struct {
-	Index        int               `json:"index"`
-	Message      *message          `json:"message,omitempty"`
-	Delta        map[string]string `json:"delta,omitzero"`
-	FinishReason *string           `json:"finish_reason"`
+	Index        int      `json:"index"`
+	Message      *message `json:"message,omitempty"`
+	Delta        *message `json:"delta,omitempty"`
+	FinishReason *string  `json:"finish_reason"`
 }
 
 type message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content,omitempty"`
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+}
+
+type toolCall struct {
+	Index    int      `json:"index"`
+	ID       string   `json:"id,omitempty"`
+	Type     string   `json:"type,omitempty"`
+	Function function `json:"function"`
+}
+
+type function struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
 }
 
 // usage counts words where a model counts tokens.
@@ -35,31 +51,16 @@ type usage struct {
 	TotalTokens      int `json:"total_tokens"`
 }
 
-// stop is the finish reason of an answer that is complete.
-func stop() *string {
-	reason := "stop"
-	return &reason
-}
-
-// question is what is taken from a request.
-type question struct {
-	model, said          string
-	words                int
-	stream, includeUsage bool
-}
-
-// parse reads a request body, or says what is wrong with it.
-func parse(body []byte) (question, string) {
+// parseChat reads the body of a chat completion, or says what is wrong with it.
+func parseChat(body []byte) (question, string) {
 	var in struct {
 		Model         string
 		Stream        bool
 		StreamOptions *struct {
 			IncludeUsage bool `json:"include_usage"`
 		} `json:"stream_options"`
-		Messages []struct {
-			Role    string
-			Content json.RawMessage
-		}
+		Messages []turn
+		Tools    []struct{ Function struct{ Name string } }
 	}
 	if json.Unmarshal(body, &in) != nil {
 		return question{}, "The body is not the JSON of a chat completion request."
@@ -72,44 +73,74 @@ func parse(body []byte) (question, string) {
 	case in.StreamOptions != nil && !in.Stream:
 		return question{}, "The 'stream_options' parameter is only allowed when 'stream' is enabled."
 	}
-	out := question{model: in.Model, stream: in.Stream}
-	out.includeUsage = in.StreamOptions != nil && in.StreamOptions.IncludeUsage
-	for _, message := range in.Messages {
-		text, ok := textOf(message.Content)
-		switch message.Role {
-		case "user":
-			out.said = text
-		case "system", "developer", "assistant", "tool":
-		default:
-			return question{}, "A message has an unknown role."
-		}
-		if !ok {
-			return question{}, "A message's content is neither a string nor an array of text parts."
-		}
-		out.words += len(strings.Fields(text))
+	q := question{model: in.Model, stream: in.Stream}
+	q.includeUsage = in.StreamOptions != nil && in.StreamOptions.IncludeUsage
+	for _, tool := range in.Tools {
+		q.tools = append(q.tools, tool.Function.Name)
 	}
-	return out, ""
+	for _, m := range in.Messages {
+		if fault := q.add(m); fault != "" {
+			return q, fault
+		}
+	}
+	return q, ""
 }
 
-// textOf reads content that is a string, an array of text parts, or null as assistants that call tools have
-// it.
-func textOf(content json.RawMessage) (string, bool) {
-	var text string
-	if len(content) == 0 || json.Unmarshal(content, &text) == nil {
-		return text, true
+// writeChat answers a chat completion, whole.
+func writeChat(w http.ResponseWriter, q question, a reply) {
+	c := newCompletion(q, "chat.completion")
+	c.Usage = &usage{q.words, a.words(), q.words + a.words()}
+	said := &message{Role: "assistant", Content: &a.text}
+	if a.tool != "" {
+		said = &message{Role: "assistant", ToolCalls: []toolCall{
+			{ID: "call_" + rand.Text(), Type: "function", Function: function{a.tool, string(a.input)}},
+		}}
 	}
-	var parts []struct{ Type, Text string }
-	if json.Unmarshal(content, &parts) != nil {
-		return "", false
+	c.Choices = []choice{{Message: said, FinishReason: a.finish()}}
+	writeJSON(w, http.StatusOK, c)
+}
+
+func newCompletion(q question, object string) completion {
+	return completion{ID: "chatcmpl-" + rand.Text(), Object: object, Created: time.Now().Unix(), Model: q.model}
+}
+
+// finish is OpenAI's reason for the end of an answer.
+func (a reply) finish() *string {
+	reason := "stop"
+	if a.tool != "" {
+		reason = "tool_calls"
 	}
-	texts := make([]string, 0, len(parts))
-	for _, part := range parts {
-		if part.Type != "text" {
-			return "", false
+	return &reason
+}
+
+// streamChat sends the answer as server-sent events, a word each, until it is complete or the client is gone.
+func streamChat(w http.ResponseWriter, r *http.Request, q question, a reply) {
+	chunk, empty := newCompletion(q, "chat.completion.chunk"), ""
+	deltas := []choice{{Delta: &message{Role: "assistant", Content: &empty}}}
+	if a.tool != "" {
+		call := toolCall{ID: "call_" + rand.Text(), Type: "function", Function: function{Name: a.tool}}
+		deltas = append(deltas, choice{Delta: &message{ToolCalls: []toolCall{call}}})
+		for part := range strings.SplitAfterSeq(string(a.input), " ") {
+			deltas = append(deltas, choice{Delta: &message{ToolCalls: []toolCall{{Function: function{Arguments: part}}}}})
 		}
-		texts = append(texts, part.Text)
+	} else {
+		for word := range strings.SplitAfterSeq(a.text, " ") {
+			deltas = append(deltas, choice{Delta: &message{Content: &word}})
+		}
 	}
-	return strings.Join(texts, "\n"), true
+	deltas = append(deltas, choice{Delta: &message{}, FinishReason: a.finish()})
+	s := events{w: w, r: r}
+	for _, delta := range deltas {
+		chunk.Choices = []choice{delta}
+		s.send("", chunk)
+	}
+	if q.includeUsage {
+		chunk.Choices, chunk.Usage = []choice{}, &usage{q.words, a.words(), q.words + a.words()}
+		s.send("", chunk)
+	}
+	if !s.gone {
+		_, _ = io.WriteString(w, "data: [DONE]\n\n")
+	}
 }
 
 // refuse answers with an error in OpenAI's shape.

@@ -31,6 +31,9 @@ func (t *target) keepExtras(have *stored) {
 		t.extra = append(t.extra, kindGlobal)
 		t.extras[kindGlobal] = kindGlobal
 	}
+	if len(c.Prices) == 0 {
+		c.Prices = h.Prices
+	}
 	if c.Currency == "" {
 		c.Currency = have.fields[fieldCurrency]
 	}

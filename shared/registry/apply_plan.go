@@ -16,6 +16,7 @@ const (
 	kindGroup    = "group"
 	kindGlobal   = "global_authentication"
 	kindCurrency = "currency"
+	kindPrices   = "prices"
 )
 
 // step is one Change of a plan, and what the Report says once it is written; nothing where it only prepares.
@@ -52,6 +53,7 @@ func plan(t *target, have *stored) ([]step, error) {
 	setFields(p, kindAPI, fieldAPI, c.APIs, h.APIs, apiName)
 	p.global()
 	p.currency()
+	p.prices()
 	used := p.identifiers()
 	p.clients()
 	p.consumers()
@@ -172,6 +174,22 @@ func (p *planner) global() {
 	case had != nil:
 		p.last = append(p.last, step{
 			change: Change{Unset: []string{fieldGlobal}}, told: Changed{Action: ActionRemove, Kind: kindGlobal},
+		})
+	}
+}
+
+// prices are one entry: they are tried in order.
+func (p *planner) prices() {
+	prices := p.target.config.Prices
+	had, there := p.have.fields[fieldPrices]
+	switch {
+	case len(prices) > 0 && there:
+		p.set(kindPrices, "", fieldPrices, p.text(prices), &had)
+	case len(prices) > 0:
+		p.set(kindPrices, "", fieldPrices, p.text(prices), nil)
+	case there:
+		p.last = append(p.last, step{
+			change: Change{Unset: []string{fieldPrices}}, told: Changed{Action: ActionRemove, Kind: kindPrices},
 		})
 	}
 }

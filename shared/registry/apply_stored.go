@@ -92,7 +92,7 @@ func Load(ctx context.Context, store Store) (*Config, error) {
 	}
 	s := have.snapshot
 	config := &Config{
-		Version: 1, Currency: have.fields[fieldCurrency], GlobalAuthentication: s.Global,
+		Version: 1, Currency: s.Currency, GlobalAuthentication: s.Global, Prices: s.Prices,
 		Instances: ordered(s.Instances), Domains: ordered(s.Domains), Upstreams: ordered(s.Upstreams),
 		APIs: ordered(s.APIs), Groups: ordered(s.Groups), Consumers: ordered(have.consumers),
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"keyless/shared/oauth"
 	"keyless/shared/seal"
@@ -30,6 +31,9 @@ type Snapshot struct {
 	JWTPlaces  []Place         // where some consumer's token may stand
 	KeyPlaces  []Place         // where some consumer's API key may stand
 	Authorized map[string]bool // the APIs that some consumer is authorized on, by name
+	Prices     []Price         // what usage costs; the first that fits
+	Currency   string          // of every amount and price
+	NotBefore  time.Time       // no token of our own instances that was issued earlier holds; zero: any
 	Mapped     []string        // the headers that some claim is mapped to: a client's own never reach an upstream
 	edition    string          // of foreign key sets: what was fetched before it does not count
 	Pepper     []byte          // keys the hashes of secrets; nil without the master key
@@ -44,6 +48,8 @@ const (
 	fieldPepper   = "pepper"
 	fieldGlobal   = "global"
 	fieldCurrency = "currency"
+	fieldPrices   = "prices"
+	fieldEarliest = "not_before"
 	fieldInstance = "instance:"
 	fieldKeySet   = "jwks:"
 	fieldDomain   = "domain:"
@@ -160,6 +166,14 @@ func (s *Snapshot) read(field, text string, keys *seal.Keys) error {
 	switch field {
 	case fieldGlobal:
 		return s.readGlobal(text, keys)
+	case fieldCurrency:
+		s.Currency = text
+	case fieldPrices:
+		return json.Unmarshal([]byte(text), &s.Prices)
+	case fieldEarliest:
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		s.NotBefore = time.Unix(seconds, 0)
+		return err
 	case fieldEdition:
 		s.edition = text
 	case fieldPepper:

@@ -1,0 +1,48 @@
+// Package ledger keeps what was used and what it cost: one entry for each call that reached an upstream, and counters of each day.
+package ledger
+
+import "time"
+
+// Usage is what a call used, in model tokens by kind, and in images. Input holds CachedInput, Output holds Reasoning.
+type Usage struct {
+	Input       int64 `json:"input,omitempty"`
+	CachedInput int64 `json:"cached_input,omitempty"`
+	Output      int64 `json:"output,omitempty"`
+	Reasoning   int64 `json:"reasoning,omitempty"`
+	Images      int64 `json:"images,omitempty"`
+}
+
+// Tokens is what a limit of model tokens counts.
+func (u Usage) Tokens() int64 { return u.Input + u.Output }
+
+// Entry is one call.
+type Entry struct {
+	RequestID     string    `json:"request_id"`
+	At            time.Time `json:"at"` // of admission
+	Domain        string    `json:"domain"`
+	API           string    `json:"api"`
+	Consumer      string    `json:"consumer,omitempty"` // "" on an open API
+	Client        string    `json:"client,omitempty"`   // client_id of the token
+	Subject       string    `json:"subject,omitempty"`  // sub of the token
+	Upstream      string    `json:"upstream,omitempty"` // that answered, "" where none was reached
+	Model         string    `json:"model,omitempty"`    // the caller's name
+	UpstreamModel string    `json:"upstream_model,omitempty"`
+	Usage         Usage     `json:"usage,omitzero"`
+	Estimated     bool      `json:"estimated,omitempty"` // the upstream did not tell, so usage is reckoned
+	Cost          int64     `json:"cost,omitempty"`      // millionths of the currency
+	Status        int       `json:"status"`
+	End           string    `json:"end"` // how it ended: one of the End constants
+	Attempts      int       `json:"attempts,omitempty"`
+	Latency       int64     `json:"latency_ms"`
+	FirstToken    int64     `json:"first_token_ms,omitempty"` // to the first content of a stream
+	Cached        bool      `json:"cached,omitempty"`         // answered from the cache
+}
+
+// How a call ended.
+const (
+	EndComplete   = "complete"
+	EndClientGone = "client_gone"
+	EndCut        = "upstream_cut"
+	EndError      = "upstream_error"
+	EndTimeout    = "timeout"
+)
