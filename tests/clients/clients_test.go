@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"golang.org/x/oauth2"
@@ -30,14 +31,21 @@ type demo struct {
 	printed     string
 }
 
-func serveDemo(t *testing.T) demo {
+// build makes the binary that users run.
+func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "keyless")
-	build := exec.Command("go", "build", "-o", program, "./functions/keyless")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
+	compile := exec.Command("go", "build", "-o", program, "./functions/keyless")
+	compile.Dir = "../.."
+	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	return program
+}
+
+func serveDemo(t *testing.T) demo {
+	t.Helper()
+	program := build(t)
 	cmd := exec.Command(program, "serve", "--demo")
 	cmd.Env = append(os.Environ(), "KEYLESS_ADDR=127.0.0.1:0", "KEYLESS_DATA=")
 	out, err := cmd.StdoutPipe()
@@ -93,10 +101,38 @@ func (d demo) httpClient(style oauth2.AuthStyle, scopes ...string) *http.Client 
 func TestClients(t *testing.T) {
 	d := serveDemo(t)
 	t.Run("x/oauth2 clientcredentials", d.oauth2)
+	t.Run("go-oidc with the remote key set", d.oidc)
 	t.Run("openai-go chat completion", d.completion)
 	t.Run("openai-go stream", d.stream)
 	t.Run("openai-go raises its own errors", d.errors)
 	t.Run("the printed commands work when pasted", d.paste)
+}
+
+// oidc finds our keys by discovery, as a resource server does, and verifies a token with them.
+func (d demo) oidc(t *testing.T) {
+	ctx := context.Background()
+	provider, err := oidc.NewProvider(ctx, d.url+"/acme/oauth2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := clientcredentials.Config{ClientID: "nightly-report", ClientSecret: d.secret, TokenURL: provider.Endpoint().TokenURL}
+	token, err := c.Token(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	audience, _, _ := strings.Cut(scope, "|")
+	verifier := provider.Verifier(&oidc.Config{ClientID: audience, SupportedSigningAlgs: []string{oidc.ES256}})
+	verified, err := verifier.Verify(ctx, token.AccessToken)
+	if err != nil || verified.Subject != "nightly-report" {
+		t.Errorf("%+v, %v", verified, err)
+	}
+	if _, err := verifier.Verify(ctx, token.AccessToken[:len(token.AccessToken)-4]+"AAAA"); err == nil {
+		t.Error("a changed token verifies")
+	}
+	remote := oidc.NewRemoteKeySet(ctx, d.url+"/acme/oauth2/jwks")
+	if _, err := remote.VerifySignature(ctx, token.AccessToken); err != nil {
+		t.Error(err)
+	}
 }
 
 func (d demo) oauth2(t *testing.T) {
