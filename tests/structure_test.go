@@ -72,11 +72,12 @@ var mayImport = map[string][]string{
 	"ledger":   {"registry", "oauth", "seal"},
 	"trail":    {"registry", "oauth"}, // what explain can be asked about afterwards
 	"demo":     {},
-	"process":  {"config", "registry", "seal", "accesslog", "platform"},
+	"cloud":    {"seal"},
+	"process":  {"cloud", "config", "registry", "seal", "accesslog", "platform"},
 
 	"token":      {"auth", "registry", "oauth", "seal", "config", "accesslog"},
 	"discovery":  {"registry", "oauth", "config", "accesslog"},
-	"proxy":      {"auth", "registry", "quota", "ledger", "oauth", "config", "accesslog"},
+	"proxy":      {"auth", "cloud", "registry", "quota", "ledger", "oauth", "config", "accesslog"},
 	"authorizer": {"auth", "registry", "quota", "oauth", "config", "accesslog"},
 	"admin":      {"auth", "registry", "quota", "ledger", "oauth", "seal", "config", "accesslog"},
 	"console":    {"config", "accesslog", "oauth"}, // a client of the admin API, in the same process

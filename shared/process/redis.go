@@ -43,7 +43,7 @@ func Open(lookup func(string) (string, bool), defaults config.Defaults) (*Proces
 
 // On makes the parts from a configuration; the log goes to w.
 func On(c config.Config, w io.Writer) (*Process, error) {
-	keys, err := seal.ParseKeys(c.MasterKey.Reveal())
+	keys, err := masterKeys(c.MasterKey.Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("KEYLESS_MASTER_KEY: %w", err)
 	}
@@ -59,7 +59,7 @@ func On(c config.Config, w io.Writer) (*Process, error) {
 
 // SigningKeys are the master keys that seal private signing keys.
 func (p *Process) SigningKeys() (*seal.Keys, error) {
-	keys, err := seal.ParseKeys(p.Config.SigningMasterKey.Reveal())
+	keys, err := masterKeys(p.Config.SigningMasterKey.Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("KEYLESS_SIGNING_MASTER_KEY: %w", err)
 	}

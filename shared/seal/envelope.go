@@ -32,7 +32,11 @@ var (
 // master key. Version, kid and place are authenticated with both. It returns an error when place is empty or
 // clear is longer than MaxClear.
 func (k *Keys) Seal(place string, clear []byte) (string, error) {
-	master, known := k.ring[k.newest]
+	r, err := k.opened()
+	if err != nil {
+		return "", err
+	}
+	master, known := r.keys[r.newest]
 	if !known {
 		return "", ErrUnknownMasterKey
 	}
@@ -44,19 +48,23 @@ func (k *Keys) Seal(place string, clear []byte) (string, error) {
 	}
 	dataKey := random(keyBytes)
 	out := make([]byte, 0, wrappedBytes+len(clear)+overhead)
-	out = master.Seal(out, nil, dataKey, associated("data key", k.newest, place))
-	out = newAEAD(dataKey).Seal(out, nil, clear, associated("secret", k.newest, place))
-	return version + ":" + k.newest + ":" + base64.RawURLEncoding.EncodeToString(out), nil
+	out = master.Seal(out, nil, dataKey, associated("data key", r.newest, place))
+	out = newAEAD(dataKey).Seal(out, nil, clear, associated("secret", r.newest, place))
+	return version + ":" + r.newest + ":" + base64.RawURLEncoding.EncodeToString(out), nil
 }
 
 // Open returns the clear text of what Seal made for the same place. Its errors are ErrUnknownMasterKey and
-// ErrTampered; neither says anything about the content.
+// ErrTampered, or what keeps a Source from opening a master key; none says anything about the content.
 func (k *Keys) Open(place, sealed string) ([]byte, error) {
 	id, body, ok := split(sealed)
 	if !ok {
 		return nil, ErrTampered
 	}
-	master, known := k.ring[id]
+	r, err := k.opened()
+	if err != nil {
+		return nil, err
+	}
+	master, known := r.keys[id]
 	if !known {
 		return nil, ErrUnknownMasterKey
 	}
@@ -76,10 +84,11 @@ func (k *Keys) Open(place, sealed string) ([]byte, error) {
 }
 
 // Stale says that sealed names a master key other than the newest, so that sealing it again is due. It does
-// not check that the value opens; a value of another form is not stale.
+// not check that the value opens; a value of another form is not stale, nor any while the ring cannot be opened.
 func (k *Keys) Stale(sealed string) bool {
 	id, _, ok := split(sealed)
-	return ok && id != k.newest
+	r, err := k.opened()
+	return ok && err == nil && id != r.newest
 }
 
 // split takes "v1:<kid>:<body>" apart.

@@ -7,10 +7,11 @@
 // to another place of the store is worth nothing.
 //
 // AES-GCM is NIST SP 800-38D, HMAC is RFC 2104, SHA-256 is FIPS 180-4, base64url is RFC 4648 section 5.
-// The package does no I/O, holds no state that changes and is safe for concurrent use.
+// The package does no I/O of its own: a Source may, once for a process. Safe for concurrent use.
 package seal
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -22,6 +23,9 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 const (
@@ -34,16 +38,44 @@ const (
 	kidBytes = 8
 )
 
-// Keys is a ring of master keys, newest first. It is immutable after ParseKeys and safe for concurrent use.
-// It prints as a fixed text under every verb.
-type Keys struct {
-	newest string
-	ring   map[string]cipher.AEAD
+// Keys is a ring of master keys, newest first. Safe for concurrent use; it never changes but for opening, once, the keys that another
+// service keeps. It prints as a fixed text under every verb.
+type Keys struct{ state *state }
+
+// state is what the parts of a ring are opened to.
+type state struct {
+	mu      sync.Mutex // held while the parts are opened, which may take a network call each
+	parts   []part
+	sources map[string]Source
+	ring    atomic.Pointer[ring]
 }
+
+type ring struct {
+	newest string
+	keys   map[string]cipher.AEAD
+}
+
+// part is one master key as it is configured: the key itself, or where it is kept.
+type part struct {
+	key          []byte // nil: ask the source
+	scheme, rest string
+}
+
+// Source opens a master key that is kept elsewhere: in a file, or encrypted by a key of a cloud's own service. rest is what stands
+// behind the scheme and its colon. Its error must not hold the key.
+type Source func(ctx context.Context, rest string) ([]byte, error)
+
+// sourceWithin bounds the opening of the whole ring: a request waits for it.
+const sourceWithin = 5 * time.Second
 
 // ParseKeys reads base64 keys of 32 bytes (standard or URL alphabet, padded or not) separated by commas,
 // newest first. Errors name the position of what is wrong, counted from one, and never its value.
-func ParseKeys(text string) (*Keys, error) {
+func ParseKeys(text string) (*Keys, error) { return ParseKeysFrom(text, nil) }
+
+// ParseKeysFrom reads keys as ParseKeys does, and "<scheme>:<rest>" for keys that one of the sources opens. Those are opened when the
+// first secret is sealed or opened, not before: a process starts without a network. Until that succeeds, each secret's error is the
+// source's.
+func ParseKeysFrom(text string, sources map[string]Source) (*Keys, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("no master key: write base64 of 32 random bytes")
 	}
@@ -51,24 +83,84 @@ func ParseKeys(text string) (*Keys, error) {
 	if len(items) > maxMasterKeys {
 		return nil, fmt.Errorf("%d master keys: at most %d are read", len(items), maxMasterKeys)
 	}
-	keys := &Keys{ring: make(map[string]cipher.AEAD, len(items))}
-	positions := make(map[string]int, len(items))
+	s := &state{sources: sources}
+	elsewhere := false
 	for i, item := range items {
-		key, ok := decodeKey(strings.TrimSpace(item))
+		item = strings.TrimSpace(item)
+		if scheme, rest, named := strings.Cut(item, ":"); named && sources[scheme] != nil && rest != "" {
+			s.parts, elsewhere = append(s.parts, part{scheme: scheme, rest: rest}), true
+			continue
+		}
+		key, ok := decodeKey(item)
 		if !ok {
 			return nil, fmt.Errorf("master key %d: not base64 of %d bytes", i+1, keyBytes)
+		}
+		s.parts = append(s.parts, part{key: key})
+	}
+	keys := &Keys{s}
+	if elsewhere {
+		return keys, nil
+	}
+	_, err := keys.opened()
+	return keys, err
+}
+
+// opened returns the ring, and opens it where that is still to be done. A failure is not remembered: the next secret tries again.
+func (k *Keys) opened() (*ring, error) {
+	if k.state == nil {
+		return &ring{}, nil // the zero value knows no key
+	}
+	if r := k.state.ring.Load(); r != nil {
+		return r, nil
+	}
+	k.state.mu.Lock()
+	defer k.state.mu.Unlock()
+	if r := k.state.ring.Load(); r != nil {
+		return r, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), sourceWithin)
+	defer cancel()
+	r := &ring{keys: map[string]cipher.AEAD{}}
+	positions := map[string]int{}
+	for i, p := range k.state.parts {
+		key, err := k.state.open(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("master key %d: %w", i+1, err)
 		}
 		id := keyID(key)
 		if first, twice := positions[id]; twice {
 			return nil, fmt.Errorf("master key %d: the same as master key %d", i+1, first)
 		}
 		positions[id] = i + 1
-		keys.ring[id] = newAEAD(key)
+		r.keys[id] = newAEAD(key)
 		if i == 0 {
-			keys.newest = id
+			r.newest = id
 		}
 	}
-	return keys, nil
+	k.state.ring.Store(r)
+	return r, nil
+}
+
+func (s *state) open(ctx context.Context, p part) ([]byte, error) {
+	if p.key != nil {
+		return p.key, nil
+	}
+	key, err := s.sources[p.scheme](ctx, p.rest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.scheme, err)
+	}
+	if len(key) != keyBytes {
+		return nil, fmt.Errorf("%s: opened to %d bytes, want %d", p.scheme, len(key), keyBytes)
+	}
+	return key, nil
+}
+
+// ReadKey decodes one base64 master key of 32 bytes, as a file or a cloud's service returns it.
+func ReadKey(text string) ([]byte, error) {
+	if key, ok := decodeKey(strings.TrimSpace(text)); ok {
+		return key, nil
+	}
+	return nil, fmt.Errorf("not base64 of %d bytes", keyBytes)
 }
 
 // NewMasterKey makes a master key in the form that ParseKeys reads: standard base64 of 256 random bits.
