@@ -10,8 +10,10 @@ import (
 	"keyless/shared/config"
 	"keyless/shared/jwks"
 	"keyless/shared/keyring"
+	"keyless/shared/ledger"
 	"keyless/shared/platform"
 	"keyless/shared/process"
+	"keyless/shared/quota"
 	"keyless/shared/trail"
 )
 
@@ -36,6 +38,8 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 	return p, admin.New(admin.Options{
 		Store: p.Store(), Keys: p.Keys, Ring: ring,
 		Gate: auth.New(keys, p.Config.PublicURL, time.Now), Trail: trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
+		Ledger: ledger.New(p.Redis, p.Config.Cell, time.Now), Revocations: quota.NewRedis(p.Redis, p.Config.Cell, time.Now),
+		Probe: admin.NewProbe(p.Redis), Failure: p.Config.StoreFailure, Region: p.Config.Region,
 		Token: p.Config.AdminToken, PublicURL: p.Config.PublicURL, Now: time.Now, Log: p.Log,
 	}), keyring.Calendar(ring, p.Reader.Instances, p.Log), nil
 }

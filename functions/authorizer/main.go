@@ -29,10 +29,12 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		AllowPrivate: p.Config.AllowPrivateURLs, AllowLoopback: p.Config.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
 	})
 	counts := quota.NewRedis(p.Redis, p.Config.Cell, time.Now)
+	counts.Open = p.Config.StoreFailure == "open"
 	a := authorizer.New(authorizer.Options{
 		Reader:  p.Reader,
 		Gate:    auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts).WithoutBodies(),
 		Quota:   counts,
+		Revoked: counts,
 		Trail:   trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
 		Proxies: p.Config.TrustedProxies, Now: time.Now, Log: p.Log,
 	})

@@ -29,11 +29,13 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		AllowPrivate: p.Config.AllowPrivateURLs, AllowLoopback: p.Config.AllowLoopbackURLs, Now: time.Now, Log: p.Log,
 	})
 	counts := quota.NewRedis(p.Redis, p.Config.Cell, time.Now)
+	counts.Open = p.Config.StoreFailure == "open"
 	return p, proxy.New(proxy.Options{
 		Reader: p.Reader,
 		Gate:   auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts),
 		Quota:  counts,
 		Trail:  trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
 		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup),
+		Circuits: proxy.NewCircuits(p.Redis, p.Config.Cell, time.Now),
 	}), nil, nil
 }

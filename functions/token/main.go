@@ -36,6 +36,7 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		Reader:    p.Reader,
 		Signer:    keyring.New(keyring.NewRedis(p.Redis, p.Config.Cell), signing),
 		PublicURL: p.Config.PublicURL, TokenURL: p.Config.TokenURL, Now: time.Now, Log: p.Log,
-		Keys: keys, Nonces: counts, Secrets: p.Reader, Failures: counts, Proxies: p.Config.TrustedProxies,
+		Keys: keys, Nonces: counts, Secrets: p.Reader, LastUse: p.Reader, Failures: counts, Revocations: counts,
+		Proxies: p.Config.TrustedProxies,
 	}), nil, nil
 }

@@ -1,141 +1,145 @@
-// Package admin is how the registry is changed: the one path that validates a configuration, makes the signing keys that it needs and
-// applies it, and the HTTP API in front of that path.
+// Package admin is how the registry is read and changed over HTTP: every object of the configuration file, secrets and keys, what was
+// used, who did what; and the one path that applies a configuration as a whole. The web console and the command line are its clients.
 //
-// A request meets it at POST /_/admin/v1/apply, which changes the registry, and /explain, which says what becomes of a request and
-// why, with the bootstrap token as Bearer. Without a configured token there is no admin API at all: every path is 404. Answers are RFC
-// 9457 problems, a Report or an Explanation; all are no-store.
+// A request meets it at /_/admin/v1/…: who calls (Admin.caller), which route of the one table that is (routes), whether the caller
+// may (Caller.may, denied by default), then the route's own function, which returns a reply or an error; the one table of errors
+// makes problems of RFC 9457 of the latter. Every change rests on a version (If-Match, RFC 9110 §13), is judged by registry.Editor, and
+// is written with its audit entry in one atomic write. All answers are no-store.
+//
+// Without any credential configured - no bootstrap token and no client with a permission on registry.AdminServer - there is no admin
+// API: every path is 404. Nothing here starts a goroutine or a timer; safe for concurrent use.
 package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"keyless/shared/accesslog"
 	"keyless/shared/auth"
 	"keyless/shared/config"
+	"keyless/shared/keyring"
+	"keyless/shared/ledger"
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
 	"keyless/shared/seal"
 )
 
+// Prefix stands before every path of the admin API.
+const Prefix = "/_/admin/v1"
+
 // MaxConfigBytes bounds a configuration: ten thousand consumers fit.
 const MaxConfigBytes = 8 << 20
 
-// Ring makes the signing keys of an instance where it has none for its algorithm.
+// Ring keeps the signing keys of instances; *keyring.Ring satisfies it. Ensure makes what an instance lacks for its algorithm; Rotate and
+// Revoke return the kid that signs afterwards.
 type Ring interface {
 	Ensure(ctx context.Context, instance, algorithm string) (created bool, err error)
+	Keys(ctx context.Context, instance string) ([]keyring.Key, error)
+	Rotate(ctx context.Context, instance, algorithm string) (string, error)
+	Revoke(ctx context.Context, instance, kid, algorithm string) (string, error)
 }
 
-// Options are what the room works with.
+// Ledger answers what was used; *ledger.Ledger satisfies it.
+type Ledger interface {
+	Report(ctx context.Context, q ledger.Question) ([]ledger.Row, error)
+	Entries(ctx context.Context, of ledger.Whose, day, after string, limit int) ([]ledger.Entry, string, error)
+}
+
+// Revocations knows which tokens were revoked; *quota.Quota satisfies it.
+type Revocations interface {
+	Revoked(ctx context.Context, digests ...string) ([]bool, error)
+}
+
+// Options are what the room works with. Apply needs Store, Keys, Ring and Now, Explain Store, Keys, Gate, Trail, Now and Log.
 type Options struct {
-	Store     registry.Store
-	Keys      *seal.Keys
-	Ring      Ring          // for Apply
-	Gate      *auth.Gate    // for Explain: that of the proxy, whose memory of nonces is not asked
-	Trail     Trail         // for Explain; nil: no request id is known
-	Token     config.Secret // bootstrap bearer; "": no admin API
-	PublicURL string
-	Now       func() time.Time
-	Log       *slog.Logger
+	Store       registry.Store
+	Keys        *seal.Keys
+	Ring        Ring
+	Gate        *auth.Gate    // for Explain: that of the proxy, whose memory of nonces is not asked
+	Trail       Trail         // for Explain; nil: no request id is known
+	Ledger      Ledger        // nil: usage and ledger are 404
+	Revocations Revocations   // nil: no token was ever revoked
+	Probe       Probe         // nil: health tells nothing of the store but whether it answers
+	Token       config.Secret // bootstrap bearer; "": only tokens of our own instances are taken
+	PublicURL   string
+	Failure     string // KEYLESS_STORE_FAILURE, told by health
+	Region      string // told by health
+	Now         func() time.Time
+	Log         *slog.Logger
+
+	By registry.Actor // who calls Apply, where that is not the HTTP API
 }
 
 // Admin serves the admin API. Safe for concurrent use.
-type Admin struct{ o Options }
+type Admin struct {
+	o      Options
+	reader *registry.Reader
+	editor *registry.Editor
+	routes []route
+	known  configured
+}
 
 // New makes the admin API.
-func New(o Options) *Admin { return &Admin{o} }
+func New(o Options) *Admin {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Admin{
+		o: o, reader: registry.NewReader(o.Store, o.Keys, o.Now), editor: registry.NewEditor(o.Store, o.Keys, o.Now), routes: routes(),
+	}
+}
 
-// ServeHTTP lets the bearer of the bootstrap token apply a configuration and have requests explained.
+// ServeHTTP answers a request: who, what, whether, and then the doing.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	switch {
-	case a.o.Token == "":
-		problem(w, r, http.StatusNotFound, "admin_off", "There is no admin API here: KEYLESS_ADMIN_TOKEN is not set", nil)
-	case !a.authenticated(r):
-		w.Header().Set("WWW-Authenticate", oauth.Challenge("Bearer", "realm", "admin"))
-		problem(w, r, http.StatusUnauthorized, "unauthorized", "The admin API asks for the admin token as Bearer", nil)
-	default:
-		a.route(w, r)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodHead {
+		w = headless{w}
 	}
-}
-
-func (a *Admin) route(w http.ResponseWriter, r *http.Request) {
-	serve := map[string]http.HandlerFunc{"/_/admin/v1/apply": a.apply, "/_/admin/v1/explain": a.explain}[r.URL.EscapedPath()]
-	switch {
-	case serve == nil:
-		problem(w, r, http.StatusNotFound, "not_found", "The admin API has POST /_/admin/v1/apply and /_/admin/v1/explain", nil)
-	case r.Method != http.MethodPost:
-		w.Header().Set("Allow", http.MethodPost)
-		problem(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "The admin API is called by POST", nil)
-	default:
-		serve(w, r)
+	c := &call{w: w, r: r}
+	answer, err := a.answer(c)
+	if err == nil {
+		err = answer.write(w)
 	}
-}
-
-// authenticated compares digests, so that neither content nor length shows in the time taken.
-func (a *Admin) authenticated(r *http.Request) bool {
-	sent := r.Header.Values("Authorization")
-	if len(sent) != 1 {
-		return false
-	}
-	token, is := strings.CutPrefix(sent[0], "Bearer ")
-	if !is {
-		return false
-	}
-	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.o.Token.Reveal()))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
-}
-
-func (a *Admin) apply(w http.ResponseWriter, r *http.Request) {
-	want, err := read(w, r)
 	if err != nil {
-		problem(w, r, http.StatusBadRequest, "bad_request", err.Error(), nil)
-		return
-	}
-	query := r.URL.Query()
-	report, err := Apply(r.Context(), a.o, want, query.Get("prune") == "true", query.Get("dry_run") == "true")
-	var faults registry.Faults
-	switch {
-	case errors.As(err, &faults):
-		problem(w, r, http.StatusUnprocessableEntity, "invalid_config", "The configuration has faults; nothing was changed", faults)
-	case err != nil:
-		a.o.Log.ErrorContext(r.Context(), "apply", "error", err.Error())
-		problem(w, r, http.StatusServiceUnavailable, "store_unavailable", "The store did not take the change; apply again", nil)
-	default:
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(report)
+		a.refuse(c, err)
 	}
 }
 
-// read takes one strict JSON object in the shape of the configuration file. Its errors are public sentences.
-func read(w http.ResponseWriter, r *http.Request) (*registry.Config, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxConfigBytes))
+func (a *Admin) answer(c *call) (reply, error) {
+	caller, err := a.caller(c.r)
 	if err != nil {
-		return nil, errors.New("a configuration is at most 8 MiB")
+		return reply{}, err
 	}
-	if _, err := oauth.Object(text); err != nil {
-		return nil, fmt.Errorf("a configuration is a JSON object: %w", err)
+	c.caller = caller
+	accesslog.Add(c.r.Context(), slog.String("admin", caller.Who))
+	route, vars, err := a.find(c.r)
+	if err != nil {
+		return reply{}, err
 	}
-	var c registry.Config
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&c); err != nil {
-		var kind *json.UnmarshalTypeError
-		if errors.As(err, &kind) {
-			return nil, fmt.Errorf("%s is of the wrong kind", kind.Field)
-		}
-		return nil, errors.New("a configuration has the keys of gateway.yaml and no others")
+	c.vars = vars
+	if err := caller.permit(route.right, vars["instance"]); err != nil {
+		return reply{}, err
 	}
-	return &c, nil
+	return route.serve(a, c)
+}
+
+// call is one request on its way.
+type call struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	caller Caller
+	vars   map[string]string // of the route's pattern
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// actor is who stands in the audit trail.
+func (c *call) actor() registry.Actor {
+	return registry.Actor{Who: c.caller.Who, RequestID: accesslog.RequestID(c.r)}
 }
 
 // Apply makes the registry equal to the configuration, or with prune off adds and changes only. It validates everything, makes the
@@ -154,20 +158,10 @@ func Apply(ctx context.Context, o Options, want *registry.Config, prune, dryRun 
 			return registry.Report{}, fmt.Errorf("make signing keys of instance %s: %w", one.ID, err)
 		}
 	}
-	return registry.Apply(ctx, o.Store, o.Keys, want, registry.ApplyOptions{Prune: prune, DryRun: dryRun, Now: o.Now})
+	return registry.Apply(ctx, o.Store, o.Keys, want, registry.ApplyOptions{
+		Prune: prune, DryRun: dryRun, Now: o.Now, By: o.By, Progress: watcher(ctx),
+	})
 }
 
-// problem answers with RFC 9457.
-func problem(w http.ResponseWriter, r *http.Request, status int, code, detail string, faults registry.Faults) {
-	body := struct {
-		Title     string          `json:"title"`
-		Status    int             `json:"status"`
-		Detail    string          `json:"detail"`
-		Code      string          `json:"code"`
-		RequestID string          `json:"request_id"`
-		Faults    registry.Faults `json:"faults,omitempty"`
-	}{http.StatusText(status), status, detail, code, accesslog.RequestID(r), faults}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
-}
+// realm is the challenge of the admin API.
+var realm = oauth.Challenge("Bearer", "realm", "admin")

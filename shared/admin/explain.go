@@ -121,8 +121,11 @@ func (i *inquiry) judge(ctx context.Context) error {
 	if err := i.decide(ctx); err != nil || i.out.Outcome != "" {
 		return err
 	}
-	if !i.body() || !i.model() {
+	if !i.body() || !i.model() || !i.tool() {
 		return nil
+	}
+	if revoked, err := i.revoked(ctx); err != nil || revoked {
+		return err
 	}
 	i.admission()
 	i.end(OutcomeAllowed, 0, "allowed", "The gateway lets this request pass", "")
@@ -179,6 +182,8 @@ func (i *inquiry) decide(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return err
+	case nonces.asked && decision.Method == registry.MethodJWT:
+		i.step("replay", "the DPoP proof is not looked up, so that it stays unused; the gateway refuses one that it has seen")
 	case nonces.asked:
 		i.step("nonce", "not looked up, so that it stays unused; the gateway refuses one that it has seen (hmac_replayed_nonce)")
 	}

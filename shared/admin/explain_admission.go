@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -54,6 +55,69 @@ func (i *inquiry) model() bool {
 	look := i.decision.Reason.Refusal()
 	i.refuse(look.Status, look.Code, look.Message, i.remedy())
 	return false
+}
+
+// tool does the same for the tools of an MCP server.
+func (i *inquiry) tool() bool {
+	if i.route.API.Type != registry.MCP || !i.decision.LimitsTools() {
+		return true
+	}
+	text, _ := io.ReadAll(i.request.Body)
+	if len(text) == 0 {
+		i.step("tool", "not judged: the question has no body")
+		return true
+	}
+	name, call := toolOf(text)
+	if !call {
+		i.step("tool", "not a call of one")
+		return true
+	}
+	if i.decision.ToolAllowed(name) {
+		i.step("tool", "one of those that the authorization names")
+		return true
+	}
+	last := i.decision.Trace[len(i.decision.Trace)-1]
+	i.step(last.Name, last.Fact)
+	look := i.decision.Reason.Refusal()
+	i.refuse(look.Status, look.Code, look.Message, i.remedy())
+	return false
+}
+
+// toolOf reads which tool an MCP message calls.
+func toolOf(text []byte) (string, bool) {
+	message, err := oauth.Object(text)
+	if err != nil {
+		return "", false
+	}
+	if method, _ := oauth.String(message["method"]); method != "tools/call" {
+		return "", false
+	}
+	params, err := oauth.Object(message["params"])
+	if err != nil {
+		return "", true
+	}
+	name, _ := oauth.String(params["name"])
+	return name, true
+}
+
+// revoked asks whether the token was revoked, as the admission does.
+func (i *inquiry) revoked(ctx context.Context) (bool, error) {
+	if i.o.Revocations == nil || i.decision.Revocation == "" {
+		return false, nil
+	}
+	list, err := i.o.Revocations.Revoked(ctx, i.decision.Revocation)
+	if err != nil {
+		return false, fmt.Errorf("look for a revocation: %w", err)
+	}
+	if len(list) == 1 && !list[0] {
+		return false, nil
+	}
+	i.decision.Revoke()
+	last := i.decision.Trace[len(i.decision.Trace)-1]
+	i.step(last.Name, last.Fact)
+	look := i.decision.Reason.Refusal()
+	i.refuse(look.Status, look.Code, look.Message, i.remedy())
+	return true, nil
 }
 
 // admission lists the limits that the call would be counted under. None is looked up, and nothing is counted.

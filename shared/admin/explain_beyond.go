@@ -114,7 +114,7 @@ func unseen(c *registry.Consumer, l auth.Lead, now time.Time) (string, string) {
 		return "has this credential, and is disabled; to a caller it is as if unknown", "enable consumer " + c.Name + " (status: enabled)"
 	}
 	switch {
-	case l.Method == registry.MethodJWT && c.JWT != nil:
+	case l.Method == registry.MethodJWT && c.JWT != nil && !auth.Stands(c.JWT, l.Place):
 		return elsewhere(c.Name, "token", c.JWT.Place(), l.Place)
 	case l.Method == registry.MethodAPIKey && c.APIKey != nil:
 		for _, k := range c.APIKey.Keys {

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"keyless/shared/oauth"
-	"keyless/shared/registry"
 )
 
 // MaxQuestionBytes bounds a question: the headers of a request and, where a signature covers it, its body.
@@ -40,8 +39,8 @@ func IsBadQuestion(err error) bool {
 	return errors.As(err, &b)
 }
 
-// members of a question, by their exact names.
-var members = []string{"request_id", "method", "url", "headers", "body"}
+// questionMembers are those of a question, by their exact names.
+var questionMembers = []string{"request_id", "method", "url", "headers", "body"}
 
 // readQuestion takes one strict JSON object. Its errors are public sentences without anything of the text.
 func readQuestion(w http.ResponseWriter, r *http.Request) (Question, error) {
@@ -55,7 +54,7 @@ func readQuestion(w http.ResponseWriter, r *http.Request) (Question, error) {
 		return q, bad("a question is a JSON object: it is %w", err)
 	}
 	for name := range object {
-		if !slices.Contains(members, name) {
+		if !slices.Contains(questionMembers, name) {
 			return q, bad("a question has method, url, headers and body, or request_id, and nothing else")
 		}
 	}
@@ -158,27 +157,4 @@ func token(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// explain answers a question over HTTP.
-func (a *Admin) explain(w http.ResponseWriter, r *http.Request) {
-	q, err := readQuestion(w, r)
-	var explained Explanation
-	if err == nil {
-		explained, err = Explain(r.Context(), a.o, q)
-	}
-	switch {
-	case IsBadQuestion(err):
-		problem(w, r, http.StatusBadRequest, "bad_request", err.Error(), nil)
-	case errors.Is(err, ErrNoRecord):
-		problem(w, r, http.StatusNotFound, "no_record", err.Error(), nil)
-	case errors.Is(err, registry.ErrBusy):
-		problem(w, r, http.StatusServiceUnavailable, "registry_busy", "The gateway's configuration is changing", nil)
-	case err != nil:
-		a.o.Log.ErrorContext(r.Context(), "explain", "error", err.Error())
-		problem(w, r, http.StatusServiceUnavailable, "store_unavailable", "The gateway's store is unavailable", nil)
-	default:
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(explained)
-	}
 }

@@ -60,6 +60,7 @@ var refusals = map[string]struct {
 		"expired at 2026-11-01T00:00:00Z"},
 	"an API that nobody is authorized on": {bearer("/lonely", token(nil)), auth.AccessDenied,
 		"nobody at all is authorized on API lonely: add {api: lonely} to the authorizations of consumer shop"},
+	"a token without a scope":   {bearer("/scoped", token(map[string]any{"scope": "other"})), auth.InsufficientScope, "scopes tools.call"},
 	"a model that is not named": {body(bearer("/v1/chat", token(nil)), `{"model":"gpt"}`), auth.ModelNotAllowed, "qwen-*"},
 
 	"no API key":               {get("/keyed"), auth.APIKeyMissing, "header authorization behind 'Bearer ' or header x-visitor"},
@@ -90,7 +91,7 @@ var refusals = map[string]struct {
 
 func TestEveryRefusalNamesWhatWouldMakeItPass(t *testing.T) {
 	t.Parallel()
-	seen := []auth.Reason{auth.HMACReplayedNonce} // by record only: explain uses no nonce up
+	seen := []auth.Reason{auth.HMACReplayedNonce, auth.TokenRevoked, auth.ToolNotAllowed} // by record: explain uses no nonce up
 	for name, c := range refusals {
 		seen = append(seen, c.reason)
 		t.Run(name, func(t *testing.T) {

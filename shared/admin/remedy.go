@@ -21,6 +21,12 @@ var remedies = map[auth.Reason]func(*inquiry) string{
 	auth.ConsumerUnauthorized: unauthorized,
 	auth.HMACUnauthorized:     unauthorized,
 	auth.ModelNotAllowed:      otherModel,
+	auth.ToolNotAllowed:       otherTool,
+	auth.InsufficientScope: func(i *inquiry) string {
+		return "get a token with each of the scopes " + strings.Join(i.decision.API.Scopes, ", ") +
+			": ask for them, and have the client permitted to"
+	},
+	auth.TokenRevoked: func(*inquiry) string { return "the token was revoked: get a new one from the issuer" },
 
 	auth.APIKeyMissing:  keyMissing,
 	auth.APIKeyMultiple: oneCredential,
@@ -98,6 +104,20 @@ func otherModel(i *inquiry) string {
 		}
 	}
 	return "add a model to the authorization of consumer " + c.Name + " on API " + i.decision.API.Name
+}
+
+func otherTool(i *inquiry) string {
+	c := i.decision.Consumer
+	if c == nil {
+		return "call a tool that the authorization lists, or add the tool to it"
+	}
+	for _, a := range c.Authorizations {
+		if a.API == i.decision.API.Name && len(a.Tools) > 0 {
+			return "call one of the tools " + strings.Join(a.Tools, ", ") + ", or add the tool to the authorization of consumer " +
+				c.Name + " on API " + a.API
+		}
+	}
+	return "add a tool to the authorization of consumer " + c.Name + " on API " + i.decision.API.Name
 }
 
 func keyMissing(i *inquiry) string {

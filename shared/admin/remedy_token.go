@@ -56,6 +56,9 @@ func (i *inquiry) tokenStep(name, fact string) string {
 	switch {
 	case strings.HasPrefix(fact, severalFact):
 		return oneCredential(i)
+	case name == "DPoP proof" && !strings.HasPrefix(fact, "fits"):
+		return "make a proof for each request anew, with the key that the token is bound to: for the URL as it is called, its method, " +
+			"this token (ath) and the time. What is wrong with this one: " + fact
 	case name == "rules":
 		return ruleRemedy(fact, globalRule(i.view.Global), "global_authentication")
 	case name == "signature":
@@ -109,6 +112,12 @@ func ruleRemedy(fact string, j *registry.JWTCredential, whose string) string {
 		return "have the token signed with " + strings.Join(j.Algorithms, " or ") + ", or add its algorithm to those of " + whose
 	case "typ":
 		return "ask the issuer for a token of type " + j.Type + ", or correct typ of " + whose
+	case "resource_server:":
+		return "ask our token endpoint for a token with resource=, the URL of the API, or audience=, the identifier of its resource server"
+	case "not_before":
+		return "get a new token: those that were issued earlier do not hold any more"
+	case "require_dpop:":
+		return "get a token that is bound to a key, by a proof in the header DPoP of the token request; or take require_dpop from " + whose
 	case "sub":
 		return "send the token of the one subject that global_authentication names, or take subject away from it"
 	case "nbf", "iat":

@@ -54,6 +54,8 @@ const configuration = `{
   {"name": "keyed", "type": "http", "base_path": "/keyed", "authentication": {"methods": ["api_key"]}, "upstreams": [{"upstream": "back"}]},
   {"name": "signed", "type": "http", "base_path": "/signed", "authentication": {"methods": ["hmac"]}, "body_max_bytes": 16,
    "upstreams": [{"upstream": "back"}]},
+  {"name": "scoped", "type": "http", "base_path": "/scoped", "authentication": {"methods": ["jwt"]}, "upstreams": [{"upstream": "back"}],
+   "scopes": ["tools.call"]},
   {"name": "lonely", "type": "http", "base_path": "/lonely", "upstreams": [{"upstream": "back"}]},
   {"name": "asked", "type": "http", "base_path": "/asked"},
   {"name": "models", "type": "llm", "base_path": "/v1", "authentication": {"methods": ["jwt"]}, "upstreams": [{"upstream": "model"}]},
@@ -62,7 +64,7 @@ const configuration = `{
   {"name": "open", "type": "http", "base_path": "/open", "authentication": "disabled", "upstreams": [{"upstream": "back"}]}],
  "consumers": [
   {"name": "shop", "groups": ["batch"], "limits": {"calls_per_hour": 9}, "jwt": {"jwks": "JWK", "value": "shop-uid", "issuer": "https://issuer.example", "audience": "orders-aud"},
-   "authorizations": [{"api": "orders"}, {"api": "models", "models": ["qwen-*"]}]},
+   "authorizations": [{"api": "orders"}, {"api": "scoped"}, {"api": "models", "models": ["qwen-*"]}]},
   {"name": "idle", "jwt": {"jwks": "JWK", "value": "idle-uid"}, "authorizations": [{"api": "orders", "expires_at": "2026-11-01T00:00:00Z"}]},
   {"name": "asleep", "status": "disabled", "jwt": {"jwks": "JWK", "value": "asleep-uid"}, "authorizations": [{"api": "orders"}]},
   {"name": "apart", "jwt": {"jwks": "JWK", "value": "apart-uid", "header": "X-Apart", "prefix": "Apart "}, "authorizations": [{"api": "orders"}]},

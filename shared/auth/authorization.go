@@ -28,9 +28,12 @@ func (g *Gate) authorize(token *oauth.Token, verified []*registry.Consumer, d *D
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	d.allow(may[0], now)
 	d.Subject = token.Claims.Subject
 	d.ClientID, _ = oauth.String(token.Claims.All["client_id"])
+	if d.Consumer = may[0]; !d.scoped(token) {
+		return
+	}
+	d.allow(may[0], now)
 	d.Headers = headersOf(may[0].JWT.ClaimsToHeaders, token.Claims)
 }
 
@@ -72,9 +75,15 @@ func headerValue(s string) bool {
 func (d *Decision) allow(c *registry.Consumer, now time.Time) {
 	d.Allowed, d.Consumer = true, c
 	d.step("authorization", "consumer "+c.Name+" may call API "+d.API.Name)
-	if a := c.Authorized(d.API.Name, now); a != nil && len(a.Models) > 0 {
-		d.models = a.Models
+	a := c.Authorized(d.API.Name, now)
+	if a == nil {
+		return
+	}
+	if d.models = a.Models; d.LimitsModels() {
 		d.step("models", "only some; judged where the body is seen")
+	}
+	if d.tools = a.Tools; d.LimitsTools() {
+		d.step("tools", "only some; judged where the body is seen")
 	}
 }
 
@@ -90,6 +99,26 @@ func (d *Decision) ModelAllowed(model string) bool {
 	d.step("model", "none of the models that the authorization names")
 	d.refuse(ModelNotAllowed)
 	return false
+}
+
+// LimitsTools reports whether the consumer may call some tools of an MCP server only, so that the door that sees the body must ask
+// ToolAllowed.
+func (d *Decision) LimitsTools() bool { return len(d.tools) > 0 }
+
+// ToolAllowed judges the tool that a call names; otherwise it turns the decision into a refusal. A call that names none may not pass
+// where tools are limited. To leave tools out of a list, ask MaySeeTool.
+func (d *Decision) ToolAllowed(name string) bool {
+	if d.MaySeeTool(name) {
+		return true
+	}
+	d.step("tool", "none of the tools that the authorization names")
+	d.refuse(ToolNotAllowed)
+	return false
+}
+
+// MaySeeTool says what ToolAllowed would, and changes nothing.
+func (d *Decision) MaySeeTool(name string) bool {
+	return !d.LimitsTools() || name != "" && slices.ContainsFunc(d.tools, func(glob string) bool { return globs(glob, name) })
 }
 
 // globs matches a name with a pattern in which * stands for any text. What stands between two stars is taken where it comes first: that

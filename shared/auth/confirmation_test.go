@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"math/big"
+	"net/http"
 	"testing"
 	"time"
 
@@ -19,8 +20,7 @@ import (
 func TestRFC8705BoundTokensNeedTheirCertificate(t *testing.T) {
 	t.Parallel()
 	mine, other := certificate(t), certificate(t)
-	sum := sha256.Sum256(mine.Raw)
-	bound := map[string]any{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}
+	bound := map[string]any{"x5t#S256": boundDigest(mine)}
 	for name, c := range map[string]struct {
 		cnf  any
 		peer *x509.Certificate
@@ -43,6 +43,20 @@ func TestRFC8705BoundTokensNeedTheirCertificate(t *testing.T) {
 			t.Errorf("%s: %q %v, want %q", name, d.Reason, err, c.want)
 		}
 	}
+}
+
+// over puts a request on a connection with a client's certificate; nil: TLS without one.
+func over(peer *x509.Certificate, r *http.Request) *http.Request {
+	r.TLS = &tls.ConnectionState{}
+	if peer != nil {
+		r.TLS.PeerCertificates = []*x509.Certificate{peer}
+	}
+	return r
+}
+
+func boundDigest(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 func certificate(t *testing.T) *x509.Certificate {

@@ -67,9 +67,13 @@ func classify(
 	sent string, at registry.Place, takes []registry.Place, methods []string, s *registry.Snapshot,
 ) (credential, bool) {
 	takesTokens := slices.Contains(methods, registry.MethodJWT)
-	if strings.HasPrefix(sent, signatureScheme) && at.In == registry.InHeader && at.Name == registry.BearerPlace.Name &&
-		slices.Contains(methods, registry.MethodHMAC) {
+	if strings.HasPrefix(sent, signatureScheme) && isAuthorization(at) && slices.Contains(methods, registry.MethodHMAC) {
 		return credential{}, false // signedBy has found it
+	}
+	if takesTokens && isAuthorization(at) && (len(s.JWTPlaces) == 0 || slices.ContainsFunc(s.JWTPlaces, isAuthorization)) {
+		if value, ok := unprefixed(sent, dpopPlace.Prefix); ok && value != "" {
+			return credential{registry.MethodJWT, dpopPlace, value}, true
+		}
 	}
 	for _, place := range takes {
 		if place.In != at.In || place.Name != at.Name {
@@ -87,6 +91,11 @@ func classify(
 		return credential{registry.MethodJWT, place, value}, true
 	}
 	return credential{}, false
+}
+
+// isAuthorization reports whether a place is the header Authorization, behind whatever prefix.
+func isAuthorization(p registry.Place) bool {
+	return p.In == registry.InHeader && p.Name == registry.BearerPlace.Name
 }
 
 // signedBy finds HMAC signatures of either dialect.
@@ -143,14 +152,15 @@ func Fits(sent string, place registry.Place) bool {
 	return ok
 }
 
-// unprefixed takes the prefix off. Only the letter case of the default one is ignored (RFC 9110 §11.1); a custom one is byte-exact.
+// unprefixed takes the prefix off. Only the letter case of the default one and of DPoP is ignored (RFC 9110 §11.1); a custom one is
+// byte-exact.
 // Without its prefix a value is not there.
 func unprefixed(sent, prefix string) (string, bool) {
 	if len(sent) < len(prefix) || sent == "" {
 		return "", false
 	}
 	head, value := sent[:len(prefix)], sent[len(prefix):]
-	if head != prefix && (prefix != registry.DefaultPrefix || !strings.EqualFold(head, prefix)) {
+	if head != prefix && (prefix != registry.DefaultPrefix && prefix != dpopPlace.Prefix || !strings.EqualFold(head, prefix)) {
 		return "", false
 	}
 	return value, true

@@ -1,6 +1,9 @@
 package auth
 
-import "keyless/shared/registry"
+import (
+	"keyless/shared/oauth"
+	"keyless/shared/registry"
+)
 
 // Decision is the gate's answer. Refused, it carries the Reason; allowed, who calls and what the upstream shall be told of it.
 type Decision struct {
@@ -12,6 +15,7 @@ type Decision struct {
 	Sent     bool               // a credential was sent
 	Consumer *registry.Consumer // nil on an open API and where nobody was identified
 	models   []string           // globs of the models that the consumer may name; empty: all
+	tools    []string           // the same of tools
 	Subject  string             // sub of a verified token
 	ClientID string             // client_id of a verified token
 
@@ -28,7 +32,15 @@ type Decision struct {
 	// Certain says that no knowledge of the registry could change the refusal, so that nobody need be asked.
 	Certain bool
 
-	passGlobal bool // global authentication passes its token on
+	// ProofNonce is a nonce for the answer's header DPoP-Nonce, refused or allowed; "": none (RFC 9449 §8.2, §9).
+	ProofNonce string
+
+	passGlobal bool         // global authentication passes its token on
+	jkt        string       // thumbprint of the DPoP key that the token says it is bound to
+	proof      *oauth.Proof // that came with such a token
+	dpop       bool         // the token is bound so, or stands behind the scheme DPoP, or should
+	dpopFault  string       // error of the challenge where the proof is at fault
+	metadata   string       // URL of the API's protected resource metadata, for MCP clients
 }
 
 // Header is a request header that the upstream gets from a verified claim; an empty Value removes it.
@@ -53,6 +65,10 @@ func (d *Decision) Result() registry.Result {
 	}
 	return registry.Refused
 }
+
+// Single reports whether what the caller proved holds for this request alone: a signature covers the path, a DPoP proof the URL. No
+// answer may be carried over to another request.
+func (d *Decision) Single() bool { return d.Method == registry.MethodHMAC || d.proof != nil }
 
 // PassCredential reports whether the upstream may see the credential.
 func (d *Decision) PassCredential() bool {

@@ -52,7 +52,7 @@ func FuzzHMACString(f *testing.F) {
 // FuzzAuthorizationHeader looks for a value of Authorization that panics, or that is two credentials.
 func FuzzAuthorizationHeader(f *testing.F) {
 	for _, seed := range []string{
-		"", " ", "Bearer", "Bearer ", "bearer x", "Bearer  x", "Bearer\tx", "Bearer a.b.c", "Token a.b.c", "Bearer kg_x", "kg_x", "Basic eA==",
+		"", " ", "Bearer", "Bearer ", "bearer x", "DPoP a.b.c", "dpop x", "DPoP", "DPoP ", "Bearer  x", "Bearer\tx", "Bearer a.b.c", "Token a.b.c", "Bearer kg_x", "kg_x", "Basic eA==",
 		"Signature ", `Signature keyId="k",algorithm="hmac-sha256",headers="@request-target date",signature="AAAA"`,
 		"signature x", "Bearer Signature x", "Signature Bearer x", "\x00", "Bearer \xff.\xff.\xff", "Bearer a.b.c, Bearer d.e.f",
 		strings.Repeat("Bearer ", 40),

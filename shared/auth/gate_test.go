@@ -407,7 +407,7 @@ func TestEveryReasonHasARefusal(t *testing.T) {
 			t.Errorf("%s: %+v", reason, f)
 		}
 		d := auth.Decision{Reason: reason, API: &registry.API{Name: "a"}}
-		if (f.Status == 401) != (d.Challenge() != "") {
+		if (f.Status == 401 || reason == auth.InsufficientScope) != (d.Challenge() != "") {
 			t.Errorf("%s: challenge %q", reason, d.Challenge())
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"keyless/shared/oauth"
 	"keyless/shared/registry"
 )
 
@@ -29,12 +30,7 @@ func (g *Gate) judgeGlobal(ctx context.Context, v registry.View, r *http.Request
 		return nil
 	}
 	d.Method, d.Place = registry.MethodJWT, global.Place()
-	var values []string
-	for _, sent := range Sent(r, d.Place) {
-		if value, ok := unprefixed(sent, d.Place.Prefix); ok && value != "" {
-			values = append(values, value)
-		}
-	}
+	values := globalTokens(r, d)
 	switch len(values) {
 	case 0:
 		d.step("global authentication", "asks for a token, and none was sent")
@@ -47,6 +43,20 @@ func (g *Gate) judgeGlobal(ctx context.Context, v registry.View, r *http.Request
 	d.step("global authentication", "more than one token")
 	d.refuse(JWTInvalid)
 	return nil
+}
+
+// globalTokens are the values at the place of global authentication; one behind the scheme DPoP moves the place there.
+func globalTokens(r *http.Request, d *Decision) []string {
+	var values []string
+	place := d.Place
+	for _, sent := range Sent(r, place) {
+		if value, ok := unprefixed(sent, dpopPlace.Prefix); ok && value != "" && isAuthorization(place) {
+			values, d.Place = append(values, value), dpopPlace
+		} else if value, ok := unprefixed(sent, place.Prefix); ok && value != "" {
+			values = append(values, value)
+		}
+	}
+	return values
 }
 
 func (g *Gate) verifyGlobal(
@@ -68,12 +78,17 @@ func (g *Gate) verifyGlobal(
 		d.refuse(JWTInvalid)
 		return nil
 	}
-	keys := global.Keys()
+	keys, ours := global.Keys(), false
 	if global.JWKSURL != "" {
 		var err error
-		if keys, err = g.keysOf(ctx, v, &rule, token.Header.KeyID); err != nil {
+		if keys, ours, err = g.keysOf(ctx, v, &rule, token.Header.KeyID); err != nil {
 			return err
 		}
+	}
+	if why := g.ownRules(v, d.API, token, ours); why != "" {
+		d.step("rules", why)
+		d.refuse(JWTInvalid)
+		return nil
 	}
 	switch {
 	case !g.signed(token, fitting(keys, token), map[string]bool{}):
@@ -83,11 +98,29 @@ func (g *Gate) verifyGlobal(
 		d.step("time", "exp has passed; all else holds")
 		d.refuse(JWTExpired)
 	default:
-		d.step("token", "verifies; global authentication authorizes at once")
-		d.Allowed, d.passGlobal = true, global.PassToken
-		d.Subject = token.Claims.Subject
-		d.Headers = headersOf(global.ClaimsToHeaders, token.Claims)
+		if ours {
+			d.revocable(token)
+		}
+		return g.passGlobally(ctx, v, r, global, token, d)
 	}
+	return nil
+}
+
+// passGlobally ends a decision on a token that verifies: it authorizes at once, once its binding is proven and its scopes are seen.
+func (g *Gate) passGlobally(
+	ctx context.Context, v registry.View, r *http.Request, global *registry.GlobalAuthentication, token *oauth.Token, d *Decision,
+) error {
+	proven, err := g.provesKey(ctx, v, r, token, d)
+	if err != nil || !proven {
+		return err
+	}
+	d.Subject = token.Claims.Subject
+	if !d.scoped(token) {
+		return nil
+	}
+	d.step("token", "verifies; global authentication authorizes at once")
+	d.Allowed, d.passGlobal = true, global.PassToken
+	d.Headers = headersOf(global.ClaimsToHeaders, token.Claims)
 	return nil
 }
 

@@ -43,6 +43,13 @@ func (g *Gate) judgeJWT(ctx context.Context, v registry.View, r *http.Request, c
 	outcome := g.verify(ctx, v, token, candidates, d)
 	switch {
 	case len(outcome.verified) > 0:
+		if outcome.ours {
+			d.revocable(token)
+		}
+		proven, err := g.provesKey(ctx, v, r, token, d)
+		if err != nil || !proven {
+			return err
+		}
 		g.authorize(token, outcome.verified, d)
 	case outcome.failure != nil:
 		return outcome.failure
@@ -56,7 +63,7 @@ func (g *Gate) judgeJWT(ctx context.Context, v registry.View, r *http.Request, c
 
 // parsed takes a token through the strict door and holds it to its binding; nil where it is refused.
 func parsed(r *http.Request, compact string, d *Decision) *oauth.Token {
-	d.Sent = true
+	d.Sent, d.dpop = true, d.Place == dpopPlace
 	token, err := oauth.Parse(compact)
 	if err != nil {
 		d.step("token", err.Error())
@@ -64,9 +71,7 @@ func parsed(r *http.Request, compact string, d *Decision) *oauth.Token {
 		d.refuse(JWTInvalid)
 		return nil
 	}
-	if !confirmed(r, token.Claims) {
-		d.step("token", "is bound to a key or certificate (cnf) that this request does not prove")
-		d.refuse(JWTInvalid)
+	if !confirmed(r, token, d) {
 		return nil
 	}
 	return token
@@ -94,7 +99,7 @@ func (g *Gate) candidates(
 	}
 	// The index is checked against the entry, and the place must be the consumer's own.
 	mine := slices.DeleteFunc(slices.Clone(all), func(c *registry.Consumer) bool {
-		return c.JWT == nil || c.JWT.Place() != d.Place ||
+		return c.JWT == nil || !Stands(c.JWT, d.Place) ||
 			!slices.Contains(token.Claims.Values(c.JWT.ClaimName()), c.JWT.Value)
 	})
 	if len(mine) == 0 {
@@ -103,9 +108,16 @@ func (g *Gate) candidates(
 	return mine, nil
 }
 
+// Stands reports whether a consumer's token may stand at a place: at its own, or behind the scheme DPoP where its own is Authorization.
+func Stands(j *registry.JWTCredential, at registry.Place) bool {
+	own := j.Place()
+	return own == at || at == dpopPlace && own.In == at.In && own.Name == at.Name
+}
+
 // outcome is what verifying a token for its candidates came to.
 type outcome struct {
 	verified []*registry.Consumer // for whom everything holds
+	ours     bool                 // by a key of one of our own instances
 	expired  bool                 // for some candidate only exp fails
 	failure  error                // the first key set that could not be had
 }
@@ -119,12 +131,17 @@ func (g *Gate) verify(
 	for _, c := range candidates {
 		if why := rules(c.JWT, token, now); why != "" {
 			d.step("rules of "+c.Name, why)
+			d.dpop = d.dpop || c.JWT.RequireDPoP
 			continue
 		}
-		keys, err := g.keysOf(ctx, v, c.JWT, token.Header.KeyID)
+		keys, ours, err := g.keysOf(ctx, v, c.JWT, token.Header.KeyID)
 		if err != nil {
 			d.step("keys of "+c.Name, "the key set cannot be had")
 			o.failure = cmp.Or(o.failure, err)
+			continue
+		}
+		if why := g.ownRules(v, d.API, token, ours); why != "" {
+			d.step("rules of "+c.Name, why)
 			continue
 		}
 		if !g.signed(token, fitting(keys, token), tried) {
@@ -137,7 +154,7 @@ func (g *Gate) verify(
 			continue
 		}
 		d.step("token of "+c.Name, "verifies")
-		o.verified = append(o.verified, c)
+		o.verified, o.ours = append(o.verified, c), o.ours || ours
 	}
 	return o
 }
@@ -155,6 +172,8 @@ func rules(j *registry.JWTCredential, token *oauth.Token, now time.Time) string 
 		return "alg is not among the configured algorithms"
 	case j.Type != "" && !sameType(j.Type, token.Header.Type):
 		return "typ is not the configured one"
+	case j.RequireDPoP && !boundToKey(c):
+		return "require_dpop: the token is bound to no DPoP key"
 	case c.NotBefore.After(now.Add(skew)):
 		return "nbf is in the future"
 	case c.IssuedAt.After(now.Add(skew)):
@@ -167,27 +186,35 @@ func rules(j *registry.JWTCredential, token *oauth.Token, now time.Time) string 
 	return ""
 }
 
+func boundToKey(c oauth.Claims) bool {
+	b, ok := bindingOf(c)
+	return ok && b.key != ""
+}
+
 // sameType compares media types as RFC 7515 §4.1.9 does: without letter case, application/ may be left out.
 func sameType(a, b string) bool {
 	const prefix = "application/"
 	return strings.EqualFold(strings.TrimPrefix(strings.ToLower(a), prefix), strings.TrimPrefix(strings.ToLower(b), prefix))
 }
 
-// keysOf returns the consumer's keys: its inline set, the Snapshot's where the URL is one of our own instances, else the source's.
-func (g *Gate) keysOf(ctx context.Context, v registry.View, j *registry.JWTCredential, kid string) ([]oauth.Key, error) {
+// keysOf returns the consumer's keys: its inline set, the Snapshot's where the URL is one of our own instances, else the source's; and
+// whether they are those of an instance of ours.
+func (g *Gate) keysOf(
+	ctx context.Context, v registry.View, j *registry.JWTCredential, kid string,
+) ([]oauth.Key, bool, error) {
 	if j.JWKSURL == "" {
-		return j.Keys(), nil
+		return j.Keys(), false, nil
 	}
 	if path, ours := strings.CutPrefix(j.JWKSURL, g.publicURL+"/"); ours {
 		if instance, is := strings.CutSuffix(path, "/oauth2/jwks"); is && v.KeySets[instance] != nil {
-			return v.KeySets[instance].Keys, nil
+			return v.KeySets[instance].Keys, true, nil
 		}
 	}
 	keys, err := g.keys.Keys(ctx, v.Edition(j.JWKSURL), kid)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
+		return nil, false, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
-	return keys, nil
+	return keys, false, nil
 }
 
 // fitting returns the keys that may verify the token: by kid where both sides have one, and by the algorithm that the key allows.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -18,7 +19,11 @@ const (
 	JWTInvalid   Reason = "jwt_verification_failed"
 	AccessDenied Reason = "access_denied"
 
-	ModelNotAllowed Reason = "model_not_allowed"
+	TokenRevoked Reason = "token_revoked"
+
+	ModelNotAllowed   Reason = "model_not_allowed"
+	ToolNotAllowed    Reason = "tool_not_allowed"
+	InsufficientScope Reason = "insufficient_scope"
 
 	APIKeyMissing        Reason = "api_key_missing"
 	APIKeyMultiple       Reason = "api_key_multiple"
@@ -39,7 +44,7 @@ const (
 
 // Reasons lists them all, so that a test can walk every one through every table.
 var Reasons = []Reason{
-	JWTMissing, JWTExpired, JWTInvalid, AccessDenied, ModelNotAllowed,
+	JWTMissing, JWTExpired, JWTInvalid, TokenRevoked, AccessDenied, ModelNotAllowed, ToolNotAllowed, InsufficientScope,
 	APIKeyMissing, APIKeyMultiple, APIKeyInvalid, ConsumerUnauthorized,
 	HMACInvalidKey, HMACEmptySignature, HMACInvalidSignature, HMACInvalidDate, HMACInvalidDigest, HMACReplayedNonce, HMACBodyNeeded,
 	HMACUnauthorized, BodyTooLarge,
@@ -54,12 +59,16 @@ type Refusal struct {
 }
 
 var refusals = map[Reason]Refusal{
-	JWTMissing:   {http.StatusUnauthorized, "JWT missing", string(JWTMissing), "Bearer"},
-	JWTExpired:   {http.StatusUnauthorized, "JWT expired", string(JWTExpired), "Bearer"},
-	JWTInvalid:   {http.StatusUnauthorized, "JWT verification fails", string(JWTInvalid), "Bearer"},
+	JWTMissing:   {http.StatusUnauthorized, "JWT missing", string(JWTMissing), bearerScheme},
+	JWTExpired:   {http.StatusUnauthorized, "JWT expired", string(JWTExpired), bearerScheme},
+	JWTInvalid:   {http.StatusUnauthorized, "JWT verification fails", string(JWTInvalid), bearerScheme},
 	AccessDenied: {http.StatusForbidden, "Access Denied", string(AccessDenied), ""},
 
-	ModelNotAllowed: {http.StatusForbidden, "Access Denied", string(ModelNotAllowed), ""},
+	TokenRevoked: {http.StatusUnauthorized, "JWT verification fails", string(JWTInvalid), bearerScheme},
+
+	ModelNotAllowed:   {http.StatusForbidden, "Access Denied", string(ModelNotAllowed), ""},
+	ToolNotAllowed:    {http.StatusForbidden, "Access Denied", string(ToolNotAllowed), ""},
+	InsufficientScope: {http.StatusForbidden, "Access Denied", string(InsufficientScope), bearerScheme},
 
 	APIKeyMissing:        {http.StatusUnauthorized, keyAuth + "No API key found in request.", string(APIKeyMissing), "ApiKey"},
 	APIKeyMultiple:       {http.StatusUnauthorized, keyAuth + "Multiple API keys found in request.", string(APIKeyMultiple), "ApiKey"},
@@ -78,6 +87,8 @@ var refusals = map[Reason]Refusal{
 	BodyTooLarge: {http.StatusRequestEntityTooLarge, "Request Body Too Large", string(BodyTooLarge), ""},
 }
 
+const bearerScheme = "Bearer"
+
 // keyAuth begins the requirement document's sentences on API keys.
 const keyAuth = "Request denied by Key Auth check. "
 
@@ -89,18 +100,38 @@ func (r Reason) Refusal() Refusal {
 	return Refusal{http.StatusInternalServerError, "Internal error", "internal", ""}
 }
 
-// Challenge returns the WWW-Authenticate value of a refusal by 401, "" of any other. A bad token is named as such, a missing one is
-// not (RFC 6750 §3.1).
+// Challenge returns the WWW-Authenticate value of a refusal by 401, and of a token that lacks a scope; "" of any other. A bad token is
+// named as such, a missing one is not (RFC 6750 §3.1); a token that is bound to a DPoP key, or should be, is challenged by that scheme
+// (RFC 9449 §7.1). On an MCP API a client learns where to find out who issues tokens (RFC 9728 §5.1).
 func (d *Decision) Challenge() string {
 	f := d.Reason.Refusal()
-	if f.Status != http.StatusUnauthorized {
+	switch {
+	case f.scheme == "":
+		return ""
+	case f.scheme != bearerScheme:
+		return oauth.Challenge(f.scheme, "realm", d.API.Name)
+	}
+	fault, scope := "", ""
+	switch {
+	case d.Reason == InsufficientScope:
+		fault, scope = "insufficient_scope", strings.Join(d.API.Scopes, " ")
+	case d.Sent:
+		fault = cmp.Or(d.dpopFault, "invalid_token")
+	}
+	scheme, algorithms := f.scheme, ""
+	if d.dpop {
+		scheme, algorithms = oauth.SchemeDPoP, strings.Join(oauth.DPoPAlgorithms, " ")
+	}
+	return oauth.Challenge(scheme, "realm", d.API.Name, "error", fault, "scope", scope, "algs", algorithms,
+		"resource_metadata", d.metadata)
+}
+
+// metadataOf is the URL of the metadata of an MCP API as a protected resource (RFC 9728 §3.1).
+func (g *Gate) metadataOf(r *http.Request, api *registry.API) string {
+	if api.Type != registry.MCP {
 		return ""
 	}
-	fault := ""
-	if d.Sent && f.scheme == "Bearer" {
-		fault = "invalid_token"
-	}
-	return oauth.Challenge(f.scheme, "realm", d.API.Name, "error", fault)
+	return g.origin(r) + "/.well-known/oauth-protected-resource" + strings.TrimSuffix(api.BasePath, "/")
 }
 
 // several is the refusal where more than one credential was found: that of API keys where all are, else the first other method's.

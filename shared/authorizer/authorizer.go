@@ -21,6 +21,7 @@ package authorizer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -39,11 +40,18 @@ type Admitter interface {
 	Admit(ctx context.Context, c quota.Call) (quota.Admission, error)
 }
 
-// Options are the rooms that an Authorizer stands on. All but Now and Log are required.
+// Revocations is the memory of revoked tokens. Revoked reports of each digest whether it was revoked; an error
+// means that nobody knows, which is no permission. One round trip. *quota.Quota is one.
+type Revocations interface {
+	Revoked(ctx context.Context, digests ...string) ([]bool, error)
+}
+
+// Options are the rooms that an Authorizer stands on. All but Trail, Now and Log are required.
 type Options struct {
 	Reader  *registry.Reader
 	Gate    *auth.Gate
 	Quota   Admitter
+	Revoked Revocations      // for the calls that the proxy counts, whose admission is not ours
 	Trail   auth.Trail       // nil: refusals are not kept for explain
 	Proxies config.Proxies   // the peers whose forward-auth questions are believed
 	Now     func() time.Time // nil: time.Now
@@ -55,6 +63,7 @@ type Authorizer struct {
 	reader  *registry.Reader
 	gate    *auth.Gate
 	quota   Admitter
+	revoked Revocations
 	trail   auth.Trail
 	proxies config.Proxies
 	now     func() time.Time
@@ -63,7 +72,10 @@ type Authorizer struct {
 
 // New makes an Authorizer.
 func New(o Options) *Authorizer {
-	a := &Authorizer{reader: o.Reader, gate: o.Gate, quota: o.Quota, trail: o.Trail, proxies: o.Proxies, now: o.Now, log: o.Log}
+	a := &Authorizer{
+		reader: o.Reader, gate: o.Gate, quota: o.Quota, revoked: o.Revoked, trail: o.Trail, proxies: o.Proxies,
+		now: o.Now, log: o.Log,
+	}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -158,6 +170,9 @@ func (a *Authorizer) decide(
 		return registry.Refused, nil
 	}
 	decision, err := a.gate.Decide(ctx, v, r, route.API)
+	if err == nil && !route.API.AuthorizerOnly() {
+		err = a.unrevoked(ctx, &decision)
+	}
 	if err != nil {
 		return registry.Final, err
 	}
@@ -179,6 +194,25 @@ func (a *Authorizer) decide(
 	return registry.Refused, nil
 }
 
+// unrevoked refuses a revoked token of a call that we do not admit. Tokens of other issuers, which only those can
+// revoke, cost no round trip.
+func (a *Authorizer) unrevoked(ctx context.Context, d *auth.Decision) error {
+	if !d.Allowed || d.Revocation == "" {
+		return nil
+	}
+	if a.revoked == nil {
+		return errors.New("look for a revocation: no memory of them is wired")
+	}
+	revoked, err := a.revoked.Revoked(ctx, d.Revocation)
+	if err != nil {
+		return fmt.Errorf("look for a revocation: %w", err)
+	}
+	if len(revoked) != 1 || revoked[0] {
+		d.Revoke()
+	}
+	return nil
+}
+
 // admit counts the call of an API without upstreams.
 func (a *Authorizer) admit(
 	ctx context.Context, v registry.View, route registry.Route, ruled *ruling,
@@ -187,6 +221,7 @@ func (a *Authorizer) admit(
 		RequestID: ruled.requestID, Revision: v.Revision,
 		Domain: route.Domain, API: route.API,
 		Consumer: ruled.decision.Consumer, Groups: groups(v, ruled.decision.Consumer),
+		Revocation: ruled.decision.Revocation,
 	})
 	if err != nil {
 		return registry.Final, err
@@ -195,6 +230,9 @@ func (a *Authorizer) admit(
 	switch {
 	case admission.Stale:
 		return registry.Stale, nil
+	case admission.Revoked:
+		ruled.decision.Revoke()
+		ruled.refusal = refused(&ruled.decision)
 	case !admission.Admitted:
 		ruled.refusal = limited(admission.Refusal)
 		if len(ruled.judged) > 0 {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"keyless/shared/auth"
 )
 
 // event is what API Gateway asks: TOKEN (REST), REQUEST of payload version 1 (REST, or an HTTP API with
@@ -36,6 +38,7 @@ type event struct {
 	Context struct {
 		Domain string `json:"domainName"`
 		Stage  string `json:"stage"`
+		Path   string `json:"path"` // of a REST API, as the caller sent it: with the stage
 		HTTP   struct {
 			Method string `json:"method"`
 		} `json:"http"`
@@ -162,7 +165,7 @@ func restRequest(ctx context.Context, e event, arn methodARN) *http.Request {
 	if host == "" { // as in the console's test call
 		host = arn.host
 	}
-	return newRequest(ctx, e.Method, target, host, header(e))
+	return seenAs(newRequest(ctx, e.Method, target, host, header(e)), e.Context.Path)
 }
 
 // httpRequest makes the request of a version 2.0 event. Its path arrives decoded and, for a stage other than
@@ -182,7 +185,16 @@ func httpRequest(ctx context.Context, e event) *http.Request {
 	if e.RawQuery != "" {
 		target += "?" + e.RawQuery
 	}
-	return newRequest(ctx, e.Context.HTTP.Method, target, e.Context.Domain, header(e))
+	r := newRequest(ctx, e.Context.HTTP.Method, target, e.Context.Domain, header(e))
+	return seenAs(r, (&url.URL{Path: e.RawPath}).EscapedPath())
+}
+
+// seenAs notes the path that the caller sent, for a DPoP proof is for the URL as its maker knows it.
+func seenAs(r *http.Request, path string) *http.Request {
+	if r == nil || !strings.HasPrefix(path, "/") {
+		return r
+	}
+	return auth.SeenAs(r, path)
 }
 
 // header joins an event's header maps: where the many-valued one has a name, the other's copy, its last

@@ -53,6 +53,9 @@ func (a *Authorizer) judgeAll(
 			list = append(list, judged{base: base(api), unknown: true})
 		default:
 			decision, err := a.gate.Decide(ctx, v, r, api)
+			if err == nil && decision.Revocation != ruled.decision.Revocation {
+				err = a.unrevoked(ctx, &decision)
+			}
 			if err != nil {
 				a.log.LogAttrs(ctx, slog.LevelWarn, "an API is denied in a policy because it cannot be judged",
 					slog.String("request_id", ruled.requestID), slog.String("api", api.Name),
@@ -66,10 +69,11 @@ func (a *Authorizer) judgeAll(
 }
 
 // single reports whether a decision holds for the one request alone, so that no policy may carry it over to
-// another path: a signature covers the path, and global authentication asks for a token by the path.
+// another path: a signature covers the path, a DPoP proof the URL, and global authentication asks for a token by
+// the path.
 func single(v registry.View, d *auth.Decision) bool {
 	asked := d.API.Open() && v.Global != nil && v.Global.Status.On()
-	return d.Method == registry.MethodHMAC || asked && d.Method == ""
+	return d.Single() || asked && d.Method == ""
 }
 
 func base(api *registry.API) string { return strings.TrimSuffix(api.BasePath, "/") }

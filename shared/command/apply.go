@@ -2,81 +2,104 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"time"
 
 	"keyless/shared/admin"
-	"keyless/shared/config"
 	"keyless/shared/keyring"
 	"keyless/shared/process"
 	"keyless/shared/registry"
 	"keyless/shared/registry/file"
 )
 
-// remoteWithin bounds one call of the admin API: ten thousand consumers are applied in seconds.
-const remoteWithin = 2 * time.Minute
-
-// apply reads a file and makes the registry what it says: over the admin API (KEYLESS_URL, KEYLESS_ADMIN_TOKEN), else in the store.
+// apply reads a file and makes the registry what it says: everything is judged and planned first, then changed.
 func apply(ctx context.Context, t terminal, args []string) error {
-	flags := flag.NewFlagSet("apply", flag.ContinueOnError)
-	name := flags.String("f", "", "the configuration `file`")
-	url := flags.String("url", t.variable("KEYLESS_URL"), "admin API's base `URL`; needs KEYLESS_ADMIN_TOKEN")
+	flags, o := t.gatewayFlags()
+	name := flags.String("f", "", "the configuration `file`; - is standard input")
 	prune := flags.Bool("prune", false, "remove what the file lacks")
 	dryRun := flags.Bool("dry-run", false, "say what would change, change nothing")
-	asJSON := flags.Bool("json", false, "print the report as JSON")
 	if err := t.parse(flags, args); err != nil {
 		return err
 	}
-	if *name == "" {
-		return usage{errors.New("-f names the configuration file")}
-	}
-	text, err := os.ReadFile(*name)
-	if err != nil {
-		return fmt.Errorf("read the configuration: %w", err)
-	}
-	c, err := config.Load(t.lookup, config.Serve())
+	want, g, err := t.configuration(*name, o)
 	if err != nil {
 		return err
 	}
+	defer g.close()
+	plan, err := want.apply(ctx, g, *prune, true)
+	if err != nil {
+		return err
+	}
+	if !o.asJSON {
+		t.plan(plan)
+	}
+	if *dryRun {
+		return t.report(plan, o.asJSON, true)
+	}
+	report := plan
+	if len(plan.Changes)+len(plan.Generated) > 0 {
+		report, err = want.apply(admin.Watch(ctx, t.progress("written:")), g, *prune, false)
+		if err != nil {
+			return fmt.Errorf("%w\nwhat was written stays, each object whole: apply the file again to go on", err)
+		}
+	}
+	return t.report(report, o.asJSON, false)
+}
+
+// configured is a configuration file as it was read.
+type configured struct {
+	*registry.Config
+	positions file.Positions
+}
+
+// configuration reads and judges a file for a gateway, and reaches that.
+func (t terminal) configuration(name string, o *options) (configured, *gateway, error) {
+	if name == "" {
+		return configured{}, nil, usage{errors.New("-f names the configuration file")}
+	}
+	text, err := t.file(name)
+	if err != nil {
+		return configured{}, nil, err
+	}
+	g, err := t.gateway(o)
+	if err != nil {
+		return configured{}, nil, err
+	}
+	c, positions, err := file.Read(name, text, g.lookup)
+	if err != nil {
+		err = refused{err}
+	} else if faults := registry.Validate(c); len(faults) > 0 {
+		err = refused{positions.Explain(faults)}
+	}
+	if err != nil {
+		g.close()
+		return configured{}, nil, err
+	}
+	return configured{c, positions}, g, nil
+}
+
+// file reads a file, "-" being standard input.
+func (t terminal) file(name string) ([]byte, error) {
+	if name == "-" {
+		text, err := t.read()
+		return []byte(text), err
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return text, nil
+}
+
+// apply sends the configuration; faults that only the registry knows of get their lines.
+func (c configured) apply(ctx context.Context, g *gateway, prune, dryRun bool) (registry.Report, error) {
 	var report registry.Report
-	if *url != "" {
-		report, err = t.applyRemote(ctx, *url, c.AdminToken, *name, text, *prune, *dryRun)
-	} else {
-		report, err = t.applyHere(ctx, c, *name, text, *prune, *dryRun)
-	}
-	if err != nil {
-		return err
-	}
-	return t.report(report, *asJSON, *dryRun)
-}
-
-func (t terminal) applyHere(
-	ctx context.Context, c config.Config, name string, text []byte, prune, dryRun bool,
-) (registry.Report, error) {
-	c, err := reach(c)
-	if err != nil {
-		return registry.Report{}, err
-	}
-	p, err := process.On(c, t.stderr)
-	if err != nil {
-		return registry.Report{}, err
-	}
-	defer p.Redis.Close()
-	return applyText(ctx, p, t.publicURL(c), name, text, prune, dryRun)
-}
-
-// publicURL makes ${KEYLESS_PUBLIC_URL} what the gateway on the store calls itself: as the environment says, or the process that serves
-// from the folder. For a store elsewhere the laptop's default would be a wrong guess, so there it is missing unless it is set.
-func (t terminal) publicURL(c config.Config) func(string) (string, bool) {
-	if t.variable("REDIS_URL") != "" && !c.PublicURLSet {
-		return t.lookup
-	}
-	return t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": c.PublicURL})
+	path := fmt.Sprintf("/apply?prune=%t&dry_run=%t", prune, dryRun)
+	_, err := g.do(ctx, ask{method: http.MethodPost, path: path, body: c.Config, within: applyWithin}, &report)
+	return report, faultsIn(err, c.positions)
 }
 
 // applyText reads a configuration's text and applies it to the process's store. Its faults are refusals with file and line.
@@ -93,113 +116,65 @@ func applyText(
 	}
 	report, err := admin.Apply(ctx, admin.Options{
 		Store: p.Store(), Keys: p.Keys, Ring: keyring.New(keyring.NewRedis(p.Redis, p.Config.Cell), signing), Now: time.Now,
+		By: registry.Actor{Who: "keyless serve, " + name},
 	}, want, prune, dryRun)
-	return report, located(err, positions)
-}
-
-// located gives faults their lines, and makes them what they are: a refusal.
-func located(err error, positions file.Positions) error {
 	var faults registry.Faults
 	if errors.As(err, &faults) {
-		return refused{positions.Explain(err)}
+		return report, refused{positions.Explain(err)}
 	}
-	return err
+	return report, err
 }
 
-// applyRemote sends the configuration, its variables filled in, to the admin API.
-func (t terminal) applyRemote(
-	ctx context.Context, url string, token config.Secret, name string, text []byte, prune, dryRun bool,
-) (registry.Report, error) {
-	var report registry.Report
-	url, err := baseURL(url)
-	if err != nil {
-		return report, err
-	}
-	lookup := t.lookup
-	if t.variable("KEYLESS_PUBLIC_URL") == "" {
-		lookup = t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": url})
-	}
-	want, positions, err := file.Read(name, text, lookup)
-	if err != nil {
-		return report, refused{err}
-	}
-	if err := located(faultsOf(want), positions); err != nil {
-		return report, err
-	}
-	body, err := json.Marshal(want)
-	if err != nil {
-		return report, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, remoteWithin)
-	defer cancel()
-	path := fmt.Sprintf("apply?prune=%t&dry_run=%t", prune, dryRun)
-	status, reply, err := askAdmin(ctx, url, token, path, body, admin.MaxConfigBytes)
-	switch {
-	case err != nil:
-		return report, err
-	case status != http.StatusOK:
-		return report, refused{told(status, reply, positions)}
-	}
-	return report, json.Unmarshal(reply, &report)
+// maxPlanned bounds the lines of a plan for people; --json has all.
+const maxPlanned = 200
+
+var marks = map[string]struct{ mark, colour string }{
+	registry.ActionAdd: {"+", green}, registry.ActionChange: {"~", yellow}, registry.ActionRemove: {"-", red},
 }
 
-// told is what the admin API answered, in its sentence; faults get their lines.
-func told(status int, reply []byte, positions file.Positions) error {
-	var problem struct {
-		Detail string          `json:"detail"`
-		Faults registry.Faults `json:"faults"`
-	}
-	switch err := json.Unmarshal(reply, &problem); {
-	case err != nil || problem.Detail == "":
-		return fmt.Errorf("the admin API answered %d", status)
-	case len(problem.Faults) > 0:
-		return positions.Explain(problem.Faults)
-	}
-	return fmt.Errorf("the admin API answered %d: %s", status, problem.Detail)
-}
-
-// faultsOf validates before anything is sent; an error only where there are faults.
-func faultsOf(c *registry.Config) error {
-	if faults := registry.Validate(c); len(faults) > 0 {
-		return faults
-	}
-	return nil
-}
-
-// overlay looks variables up among the given ones first.
-func (t terminal) overlay(first map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		if value, ok := first[name]; ok {
-			return value, true
+// plan prints what is to change, a line each.
+func (t terminal) plan(r registry.Report) {
+	for i, c := range r.Changes {
+		if i == maxPlanned {
+			t.say("… and %d more; --json tells all", len(r.Changes)-i)
+			break
 		}
-		return t.lookup(name)
+		m := marks[c.Action]
+		t.say("%s", t.paint(m.colour, plain(m.mark+" "+c.Kind+" "+c.Name)))
+	}
+	for i, name := range r.Extra {
+		if i == maxPlanned {
+			t.say("… and %d more that the file lacks", len(r.Extra)-i)
+			break
+		}
+		t.say("  %s: the file lacks it; --prune would remove it", plain(name))
 	}
 }
 
+// report prints what an apply did, or would do, below its plan.
 func (t terminal) report(r registry.Report, asJSON, dryRun bool) error {
 	if asJSON {
-		return json.NewEncoder(t.stdout).Encode(r)
+		return t.json(r)
 	}
-	for _, c := range r.Changes {
-		fmt.Fprintf(t.stdout, "%-7s %s %s\n", c.Action, c.Kind, c.Name)
-	}
-	for _, name := range r.Extra {
-		fmt.Fprintf(t.stdout, "extra   %s: the file lacks it; --prune would remove it\n", name)
-	}
-	for _, g := range r.Generated {
-		if dryRun {
-			fmt.Fprintf(t.stdout, "secret  %s %s: would be generated, and shown once\n", g.Object, g.ID)
-			continue
-		}
-		fmt.Fprintf(t.stdout, "secret  %s %s: %s  (shown this once)\n", g.Object, g.ID, g.Secret.Reveal())
-	}
+	t.generated(r.Generated, dryRun)
 	switch {
 	case len(r.Changes) == 0:
-		fmt.Fprintln(t.stdout, "nothing to change")
+		t.say("nothing to change")
 	case dryRun:
-		fmt.Fprintf(t.stdout, "%d changes, none made (dry run)\n", len(r.Changes))
+		t.say("%d changes, none made (dry run)", len(r.Changes))
 	default:
-		fmt.Fprintf(t.stdout, "%d changes, revision %s\n", len(r.Changes), r.Revision)
+		t.say("%d changes, revision %s", len(r.Changes), r.Revision)
 	}
 	return nil
+}
+
+// generated prints secrets that were made, which nobody can show again.
+func (t terminal) generated(list []registry.GeneratedSecret, dryRun bool) {
+	for _, g := range list {
+		if dryRun {
+			t.say("secret  %s %s: would be generated, and shown once", plain(g.Object), plain(g.ID))
+			continue
+		}
+		t.say("secret  %s %s: %s  (shown this once)", plain(g.Object), plain(g.ID), g.Secret.Reveal())
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"keyless/shared/discovery"
 	"keyless/shared/jwks"
 	"keyless/shared/keyring"
+	"keyless/shared/ledger"
 	"keyless/shared/process"
 	"keyless/shared/proxy"
 	"keyless/shared/quota"
@@ -39,23 +40,29 @@ func wire(p *process.Process) (*handlers, error) {
 	}
 	ring := keyring.New(keyring.NewRedis(p.Redis, c.Cell), signing)
 	counts := quota.NewRedis(p.Redis, c.Cell, time.Now)
+	counts.Open = c.StoreFailure == "open"
 	gate := gateOn(p).WithNonces(counts)
 	kept := trail.NewRedis(p.Redis, c.Cell, time.Now)
 	return &handlers{
 		host: public.Hostname(),
 		token: token.New(token.Options{
 			Reader: p.Reader, Signer: ring, PublicURL: c.PublicURL, TokenURL: c.TokenURL, Now: time.Now, Log: p.Log,
-			Keys: keysOn(p), Nonces: counts, Secrets: p.Reader, Failures: counts, Proxies: c.TrustedProxies,
+			Keys: keysOn(p), Nonces: counts, Secrets: p.Reader, LastUse: p.Reader, Failures: counts, Revocations: counts,
+			Proxies: c.TrustedProxies,
 		}),
 		discovery: discovery.New(discovery.Options{Reader: p.Reader, PublicURL: c.PublicURL, TokenURL: c.TokenURL}),
 		authorizer: authorizer.New(authorizer.Options{
-			Reader: p.Reader, Gate: gate.WithoutBodies(), Quota: counts, Trail: kept, Proxies: c.TrustedProxies, Now: time.Now,
-			Log: p.Log,
+			Reader: p.Reader, Gate: gate.WithoutBodies(), Quota: counts, Revoked: counts, Trail: kept, Proxies: c.TrustedProxies,
+			Now: time.Now, Log: p.Log,
 		}),
-		proxy: proxy.New(proxy.Options{Reader: p.Reader, Gate: gate, Quota: counts, Trail: kept, Now: time.Now, Log: p.Log}),
+		proxy: proxy.New(proxy.Options{
+			Reader: p.Reader, Gate: gate, Quota: counts, Circuits: proxy.NewCircuits(p.Redis, c.Cell, time.Now), Trail: kept,
+			Now: time.Now, Log: p.Log,
+		}),
 		admin: admin.New(admin.Options{
-			Store: p.Store(), Keys: p.Keys, Ring: ring, Gate: gate, Trail: kept,
-			Token: c.AdminToken, PublicURL: c.PublicURL, Now: time.Now, Log: p.Log,
+			Store: p.Store(), Keys: p.Keys, Ring: ring, Gate: gate, Trail: kept, Revocations: counts,
+			Ledger: ledger.New(p.Redis, c.Cell, time.Now), Probe: admin.NewProbe(p.Redis),
+			Token: c.AdminToken, PublicURL: c.PublicURL, Failure: c.StoreFailure, Region: c.Region, Now: time.Now, Log: p.Log,
 		}),
 	}, nil
 }
@@ -98,7 +105,7 @@ func (h *handlers) find(r *http.Request) http.Handler {
 		return h.proxy
 	case endpoint == "jwks" || strings.HasPrefix(endpoint, ".well-known/"):
 		return h.discovery
-	case endpoint == "token":
+	case endpoint == "token" || endpoint == "introspect" || endpoint == "revoke":
 		return h.token
 	}
 	return h.proxy

@@ -42,7 +42,7 @@ type Config struct {
 	SigningMasterKey Secret
 	// AdminToken is the bootstrap bearer of the admin API; empty: no bootstrap login.
 	AdminToken Secret
-	// StoreFailure is "closed": what limits do while Redis is away. "open" is not part of this version, and said so.
+	// StoreFailure is what limits do while Redis is away: "closed", the default, or "open".
 	StoreFailure string
 	// Runtime is "lambda", "fc-event" or "http"; empty: the platform looks where it runs.
 	Runtime string
@@ -111,7 +111,7 @@ func Load(lookup func(string) (string, bool), defaults Defaults) (Config, error)
 		MasterKey:        Secret(e.text("KEYLESS_MASTER_KEY")),
 		SigningMasterKey: Secret(e.text("KEYLESS_SIGNING_MASTER_KEY")),
 		AdminToken:       e.adminToken(),
-		StoreFailure:     e.storeFailure(),
+		StoreFailure:     e.oneOf("KEYLESS_STORE_FAILURE", "closed", "closed", "open"),
 		Runtime:          e.oneOf("KEYLESS_RUNTIME", "", "lambda", "fc-event", "http"),
 		ResponseStream:   e.oneOf("KEYLESS_RESPONSE_MODE", "buffered", "buffered", "stream") == "stream",
 		TrustedProxies:   e.proxies("KEYLESS_TRUSTED_PROXIES", defaults.TrustedProxies),

@@ -95,16 +95,6 @@ func (e *environment) oneOf(name, otherwise string, words ...string) string {
 	return value
 }
 
-// storeFailure takes closed. The contract knows open too, and a version that cannot keep it must not accept it.
-func (e *environment) storeFailure() string {
-	const name = "KEYLESS_STORE_FAILURE"
-	if e.text(name) == "open" {
-		e.fault(name, "is open, which is not part of this version yet", "leave it out: limits are closed while Redis is away")
-		return "closed"
-	}
-	return e.oneOf(name, "closed", "closed")
-}
-
 // redisURL checks scheme and form alone; what is in it is a secret and the client's business.
 func (e *environment) redisURL() Secret {
 	value := e.text("REDIS_URL")

@@ -151,8 +151,17 @@ func (d *documents) metadata(snapshot *registry.Snapshot, name string) oauth.Met
 		SubjectTypesSupported:             []string{"public"},
 		IDTokenSigningAlgValuesSupported:  algorithms(snapshot.KeySets[name]),
 		ClaimsSupported: []string{
-			"iss", "sub", "aud", "client_id", "scope", "iat", "nbf", "exp", "jti",
+			"iss", "sub", "aud", "client_id", "scope", "iat", "nbf", "exp", "jti", "cnf", "act",
 		},
+		IntrospectionEndpoint:            d.TokenURL + base + "/introspect",
+		IntrospectionEndpointAuthMethods: oauth.ClientAuthenticationMethods,
+		IntrospectionEndpointSigningAlgs: oauth.AssertionAlgorithms,
+		RevocationEndpoint:               d.TokenURL + base + "/revoke",
+		RevocationEndpointAuthMethods:    oauth.ClientAuthenticationMethods,
+		RevocationEndpointSigningAlgs:    oauth.AssertionAlgorithms,
+		CertificateBoundAccessTokens:     true,
+		DPoPSigningAlgs:                  oauth.DPoPAlgorithms,
+		ProtectedResources:               d.resources(snapshot, name),
 	}
 }
 
@@ -171,12 +180,12 @@ func scopes(instance *registry.Instance) []string {
 	return slices.Compact(values)
 }
 
-// grants is empty where M2M is off: no token is issued then.
+// grants is empty where M2M is off: no token is issued then. Which client may exchange tokens stands with the client.
 func grants(instance *registry.Instance) []string {
 	if !instance.M2M.On() {
 		return []string{}
 	}
-	return []string{oauth.GrantClientCredentials}
+	return []string{oauth.GrantClientCredentials, oauth.GrantTokenExchange}
 }
 
 // algorithms lists what the published keys sign with, each once, sorted.

@@ -192,16 +192,28 @@ func TestK04K05KeysAreReadInTime(t *testing.T) {
 
 func TestM01ToM07Metadata(t *testing.T) {
 	t.Parallel()
+	const methods = `["client_secret_basic","client_secret_post","client_secret_jwt","private_key_jwt",` +
+		`"tls_client_auth","self_signed_tls_client_auth"]`
+	const signing = `["HS256","ES256","RS256","EdDSA","ES384","ES512","RS384","RS512","PS256","PS384","PS512"]`
 	want := func(id, tokens, grants, scopes, algorithms string) string {
 		return `{"issuer":"` + public + `/` + id + `/oauth2",` +
 			`"token_endpoint":"` + tokens + `/` + id + `/oauth2/token",` +
 			`"jwks_uri":"` + public + `/` + id + `/oauth2/jwks","scopes_supported":[` + scopes + `],` +
 			`"response_types_supported":[],"grant_types_supported":[` + grants + `],` +
-			`"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","client_secret_jwt","private_key_jwt","tls_client_auth","self_signed_tls_client_auth"],"token_endpoint_auth_signing_alg_values_supported":["HS256","ES256","RS256","EdDSA","ES384","ES512","RS384","RS512","PS256","PS384","PS512"],` +
+			`"token_endpoint_auth_methods_supported":` + methods + `,` +
+			`"token_endpoint_auth_signing_alg_values_supported":` + signing + `,` +
 			`"subject_types_supported":["public"],"id_token_signing_alg_values_supported":[` + algorithms + `],` +
-			`"claims_supported":["iss","sub","aud","client_id","scope","iat","nbf","exp","jti"]}`
+			`"claims_supported":["iss","sub","aud","client_id","scope","iat","nbf","exp","jti","cnf","act"],` +
+			`"introspection_endpoint":"` + tokens + `/` + id + `/oauth2/introspect",` +
+			`"introspection_endpoint_auth_methods_supported":` + methods + `,` +
+			`"introspection_endpoint_auth_signing_alg_values_supported":` + signing + `,` +
+			`"revocation_endpoint":"` + tokens + `/` + id + `/oauth2/revoke",` +
+			`"revocation_endpoint_auth_methods_supported":` + methods + `,` +
+			`"revocation_endpoint_auth_signing_alg_values_supported":` + signing + `,` +
+			`"tls_client_certificate_bound_access_tokens":true,` +
+			`"dpop_signing_alg_values_supported":["ES256","RS256","EdDSA","ES384","ES512","RS384","RS512","PS256","PS384","PS512"]}`
 	}
-	const on = `"client_credentials"`
+	const on = `"client_credentials","urn:ietf:params:oauth:grant-type:token-exchange"`
 	for name, test := range map[string]struct{ tokenURL, id, want string }{
 		"all on":            {"", "i-es256", want("i-es256", public, on, `"read","write"`, `"ES256"`)},
 		"another algorithm": {"", "i-ps512", want("i-ps512", public, on, `"read","write"`, `"PS512"`)},
@@ -215,17 +227,17 @@ func TestM01ToM07Metadata(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, test.tokenURL, "EdDSA", "PS512")
-			for _, path := range []string{
-				"/.well-known/oauth-authorization-server/" + test.id + "/oauth2",
-				"/.well-known/openid-configuration/" + test.id + "/oauth2",
-				"/" + test.id + "/oauth2/.well-known/openid-configuration",
+			for requirement, path := range map[string]string{
+				"M01, M02 RFC 8414 §3, §3.3":    "/.well-known/oauth-authorization-server/" + test.id + "/oauth2",
+				"M04 the same, as OpenID's":     "/.well-known/openid-configuration/" + test.id + "/oauth2",
+				"M04 OpenID Connect Disc. §4.1": "/" + test.id + "/oauth2/.well-known/openid-configuration",
 			} {
 				w := f.get(http.MethodGet, path, "")
 				if w.Code != http.StatusOK || w.Body.String() != test.want {
-					t.Errorf("%s: %d\n%s\n%s", path, w.Code, w.Body, test.want)
+					t.Errorf("%s: %d\n%s\n%s", requirement, w.Code, w.Body, test.want)
 				}
 				if w.Header().Get("Content-Type") != "application/json" {
-					t.Errorf("%s: %s", path, w.Header().Get("Content-Type"))
+					t.Errorf("M07 %s: %s", path, w.Header().Get("Content-Type"))
 				}
 			}
 		})

@@ -1,9 +1,19 @@
-// Package ledger keeps what was used and what it cost: one entry for each call that reached an upstream, and counters of each day.
+// Package ledger keeps what was used and what it cost: one entry for each call that reached an upstream, and
+// counters of each day. It exists so that a bill can be checked call by call, and asked for by consumer, API,
+// upstream, model and day, without a database beside Redis.
+//
+// A request meets it at its end: quota settles it, and runs the Lines of its Entry in the same wave, which
+// write the entry and add to the counters exactly once. Prices reckon the cost before that, and, before the
+// call, what it may cost at most. Reports read the counters of the names that have any on a day.
+//
+// Money is whole millionths of the registry's currency; no amount is ever a floating point number. Days are
+// UTC. Nothing is kept in the process; all is safe for concurrent use.
 package ledger
 
 import "time"
 
-// Usage is what a call used, in model tokens by kind, and in images. Input holds CachedInput, Output holds Reasoning.
+// Usage is what a call used, in model tokens by kind, and in images. Input holds CachedInput, Output holds
+// Reasoning.
 type Usage struct {
 	Input       int64 `json:"input,omitempty"`
 	CachedInput int64 `json:"cached_input,omitempty"`

@@ -46,6 +46,8 @@ type TokenResponse struct {
 	ExpiresIn   int64  `json:"expires_in"`
 	ExpiresAt   int64  `json:"expires_at"`
 	Scope       string `json:"scope"`
+
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // of a token exchange, RFC 8693 §2.2.1
 }
 
 // AccessTokenClaims are the claims of RFC 9068 §2.2, in fixed order; times are Unix seconds.
@@ -61,6 +63,7 @@ type AccessTokenClaims struct {
 	ID        string `json:"jti"`
 
 	Confirmation *Confirmation `json:"cnf,omitempty"`
+	Actor        *Actor        `json:"act,omitempty"` // of a token exchange
 }
 
 // Metadata is the authorization server's self-description, RFC 8414 §2, served as OpenID discovery too.
@@ -76,4 +79,14 @@ type Metadata struct {
 	SubjectTypesSupported             []string `json:"subject_types_supported"`
 	IDTokenSigningAlgValuesSupported  []string `json:"id_token_signing_alg_values_supported"`
 	ClaimsSupported                   []string `json:"claims_supported"`
+
+	IntrospectionEndpoint            string   `json:"introspection_endpoint"` // RFC 7662
+	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionEndpointSigningAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationEndpoint               string   `json:"revocation_endpoint"` // RFC 7009
+	RevocationEndpointAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationEndpointSigningAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	CertificateBoundAccessTokens     bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 §3.3
+	DPoPSigningAlgs                  []string `json:"dpop_signing_alg_values_supported"`          // RFC 9449 §5.1
+	ProtectedResources               []string `json:"protected_resources,omitempty"`              // RFC 9728 §4
 }

@@ -6,7 +6,7 @@
 //
 // The package is pure: no I/O, no clock, no state. Everything in it is safe for concurrent use.
 //
-// Sources: RFC 6749, 6750, 7515, 7517, 7518, 7519, 7638, 8037, 8414, 8707, 8725, 9068 (https://www.rfc-editor.org/rfc/rfcNNNN).
+// Sources: RFC 6749, 6750, 7515, 7517, 7518, 7519, 7638, 8037, 8414, 8707, 8725, 9068, 9449 (https://www.rfc-editor.org/rfc/rfcNNNN).
 package oauth
 
 // Names on the wire.

@@ -50,34 +50,49 @@ type Claims struct {
 // jwx v2 alone accepts unknown crit, duplicate members, padding, a string exp and JSON serialization; hence a door before it.
 // Source: RFC 7515 §3.1, §4, §4.1.11; RFC 7519 §4, §7.2; RFC 8725 §3.
 func Parse(compact string) (*Token, error) {
+	parts, err := split(compact)
+	if err != nil {
+		return nil, err
+	}
+	header, _, err := parseHeader(parts.header, false)
+	if err != nil {
+		return nil, errors.New("header: " + err.Error())
+	}
+	claims, err := parseClaims(parts.claims)
+	if err != nil {
+		return nil, errors.New("claims: " + err.Error())
+	}
+	if claims.ExpiresAt.IsZero() {
+		return nil, errors.New("claims: no exp")
+	}
+	return &Token{Compact: compact, Header: header, Claims: claims}, nil
+}
+
+// parts are header and claims of a compact JWS, decoded.
+type parts struct{ header, claims []byte }
+
+// split takes a compact JWS of at most MaxTokenBytes in canonical base64url apart.
+func split(compact string) (parts, error) {
 	if len(compact) > MaxTokenBytes {
-		return nil, errors.New("longer than 8 KiB")
+		return parts{}, errors.New("longer than 8 KiB")
 	}
 	if strings.Count(compact, ".") != 2 {
-		return nil, errors.New("not three parts separated by dots")
+		return parts{}, errors.New("not three parts separated by dots")
 	}
 	first, rest, _ := strings.Cut(compact, ".")
 	second, third, _ := strings.Cut(rest, ".")
-	headerText, err := decode(first)
+	header, err := decode(first)
 	if err != nil {
-		return nil, errors.New("header: " + err.Error())
+		return parts{}, errors.New("header: " + err.Error())
 	}
-	claimsText, err := decode(second)
+	claims, err := decode(second)
 	if err != nil {
-		return nil, errors.New("claims: " + err.Error())
+		return parts{}, errors.New("claims: " + err.Error())
 	}
 	if _, err := decode(third); err != nil {
-		return nil, errors.New("signature: " + err.Error())
+		return parts{}, errors.New("signature: " + err.Error())
 	}
-	header, err := parseHeader(headerText)
-	if err != nil {
-		return nil, errors.New("header: " + err.Error())
-	}
-	claims, err := parseClaims(claimsText)
-	if err != nil {
-		return nil, errors.New("claims: " + err.Error())
-	}
-	return &Token{Compact: compact, Header: header, Claims: claims}, nil
+	return parts{header, claims}, nil
 }
 
 // strict refuses set bits after the last whole byte; with them one signature would have several spellings.
@@ -104,12 +119,17 @@ func urlSafe(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-func parseHeader(text []byte) (Header, error) {
+// parseHeader reads the members that we act on; a key may stand among them in a proof alone, and is returned as it was sent.
+func parseHeader(text []byte, proof bool) (Header, json.RawMessage, error) {
 	members, err := Object(text)
 	if err != nil {
-		return Header{}, err
+		return Header{}, nil, err
 	}
 	var h Header
+	jwk, hasKey := members["jwk"]
+	if hasKey && proof {
+		delete(members, "jwk")
+	}
 	for name, value := range members {
 		s, isString := String(value)
 		switch name {
@@ -123,16 +143,16 @@ func parseHeader(text []byte) (Header, error) {
 		case "cty":
 			isString = isString && strings.EqualFold(s, "JWT")
 		default: // jku, jwk, x5u, x5c, crit, b64, enc, zip and whatever is invented next
-			return Header{}, errors.New("a member that is not allowed")
+			return Header{}, nil, errors.New("a member that is not allowed")
 		}
 		if !isString {
-			return Header{}, errors.New("a member of the wrong kind")
+			return Header{}, nil, errors.New("a member of the wrong kind")
 		}
 	}
 	if h.Algorithm == "" {
-		return Header{}, errors.New("no alg")
+		return Header{}, nil, errors.New("no alg")
 	}
-	return h, nil
+	return h, jwk, nil
 }
 
 func parseClaims(text []byte) (Claims, error) {
@@ -163,9 +183,6 @@ func parseClaims(text []byte) (Claims, error) {
 	}
 	if !good {
 		return Claims{}, errors.New("exp, nbf or iat is not a number of seconds")
-	}
-	if c.ExpiresAt.IsZero() {
-		return Claims{}, errors.New("no exp")
 	}
 	return c, nil
 }

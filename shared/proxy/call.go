@@ -15,6 +15,7 @@ import (
 	"keyless/shared/accesslog"
 	"keyless/shared/auth"
 	"keyless/shared/oauth"
+	"keyless/shared/proxy/meter"
 	"keyless/shared/quota"
 	"keyless/shared/registry"
 )
@@ -41,16 +42,34 @@ type call struct {
 	route     registry.Route
 	known     *registry.Snapshot // that the route was found in
 	dialect   dialect
-	upstream  *registry.Upstream
 	decision  auth.Decision
 	admission quota.Admission
 	refused   *refusal // why the call ends here
 
 	body     []byte
 	bodyRead bool
+	ask      meter.Ask
+	bound    int64 // model tokens of output that are asked of the upstream where the caller bounds none; 0: nothing is
+	aims     []aim // where the call may go, best first
 
-	sent  atomic.Bool // bytes may have gone to the upstream; set from within the transport
-	notes []slog.Attr
+	began time.Time // of the request
+	at    time.Time // of the admission
+	ours  bool      // the answer is: no upstream is asked
+	reply []byte    // an answer of ours, in place of the upstream's
+	named []string  // the models that a list of ours names
+	lists bool      // the upstream's answer is its list of models, of which the caller sees what it may call
+
+	sent     atomic.Bool // bytes may have gone to an upstream; set from within the transport
+	attempts int
+	lastTry  bool      // no other attempt may follow
+	failures []string  // of the attempts before the last
+	last     *exchange // the newest
+	begun    bool      // a head is on its way to the caller
+	status   int       // in it
+	end      string    // of the ledger's words
+	gone     bool      // the caller is, and the upstream is read on
+	drained  int       // bytes since
+	notes    []slog.Attr
 }
 
 func newCall(w http.ResponseWriter, r *http.Request) *call {
@@ -59,7 +78,7 @@ func newCall(w http.ResponseWriter, r *http.Request) *call {
 		// The door is wired wrongly: without accesslog.Handler in front all calls would share one reservation.
 		panic("proxy: a request without an id")
 	}
-	return &call{w: w, in: r, id: id}
+	return &call{w: w, in: r, id: id, began: time.Now()}
 }
 
 func (c *call) note(attrs ...slog.Attr) { c.notes = append(c.notes, attrs...) }
@@ -81,6 +100,17 @@ func (c *call) log() {
 	accesslog.Add(c.in.Context(), c.notes...)
 }
 
+// begin sends the head of an upstream's answer.
+func (c *call) begin(status int) {
+	c.begun, c.status = true, status
+	c.w.WriteHeader(status)
+}
+
+// drains reports whether the upstream is read on when the caller is gone.
+func (c *call) drains() bool {
+	return c.route.API.OnClientGone == "drain" && c.ask.Metered
+}
+
 // managed reports whether the API speaks a protocol that we speak too. For plain http we are a pipe.
 func (c *call) managed() bool { return c.route.API.Type != registry.HTTP }
 
@@ -99,15 +129,15 @@ func unsupported(r *http.Request) *refusal {
 func (c *call) find(v registry.View) *refusal {
 	route, err := v.Route(c.in)
 	c.route, c.dialect, c.known = route, problem, v.Snapshot
+	c.ours, c.reply, c.lists = false, nil, false
 	if err != nil {
 		return badRequest(registry.ErrPath.Error())
 	}
 	if route.API == nil || route.API.AuthorizerOnly() {
 		return &apiNotFound
 	}
-	c.upstream = v.Upstreams[route.API.Upstreams[0].Upstream]
-	if c.upstream == nil {
-		return &apiNotFound // between two parts of a change: the upstream is gone, the API not yet
+	if !slices.ContainsFunc(route.API.Upstreams, func(t registry.Target) bool { return v.Upstreams[t.Upstream] != nil }) {
+		return &apiNotFound // between two parts of a change: the upstreams are gone, the API not yet
 	}
 	c.dialect = dialectOf(route)
 	return badQuery(c.in.URL.RawQuery)
@@ -158,55 +188,6 @@ func (c *call) readBody(limit int64) *refusal {
 	c.body = read.Bytes()
 	c.in.Body = io.NopCloser(bytes.NewReader(c.body)) // for the gate, where the call is considered anew
 	return nil
-}
-
-// judgeModel holds a consumer who may name some models only to them. It reads the one member that it judges; what the upstream reads
-// is the same, for a body with a second one is refused.
-func (c *call) judgeModel() *refusal {
-	if c.route.API.Type != registry.LLM || !c.decision.LimitsModels() {
-		return nil
-	}
-	model := ""
-	if len(c.body) > 0 {
-		members, err := oauth.Object(c.body)
-		if err != nil {
-			return badRequest("the body is to be one JSON object that names the model once: it is " + err.Error())
-		}
-		if namesModelTwice(members) {
-			return badRequest("the body is to name the model once, in the member model")
-		}
-		model, _ = oauth.String(members["model"])
-	}
-	if !c.modelInBody() {
-		model = "" // the upstream may read it elsewhere
-	}
-	if c.decision.ModelAllowed(model) {
-		return nil
-	}
-	return ofDecision(c.decision)
-}
-
-// namesModelTwice finds what another reader could take for the model: a member that differs in letter case, or a list of models.
-func namesModelTwice(members map[string]json.RawMessage) bool {
-	for name := range members {
-		if name != "model" && (strings.EqualFold(name, "model") || strings.EqualFold(name, "models")) {
-			return true
-		}
-	}
-	return false
-}
-
-// modelPaths are the calls, below the API's base path and at most a version, whose model is the one that the body names.
-var modelPaths = []string{
-	"/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/messages/count_tokens", "/moderations",
-	"/images/generations", "/audio/speech", "/rerank", "/reranks",
-}
-
-// modelInBody reports whether the body, and nothing else, says which model runs: not a path such as /deployments/NAME, not the query.
-func (c *call) modelInBody() bool {
-	below := strings.TrimPrefix(c.route.Path, strings.TrimSuffix(c.route.API.BasePath, "/"))
-	return slices.Contains(modelPaths, strings.TrimPrefix(below, "/v1")) &&
-		!strings.Contains(strings.ToLower(c.in.URL.RawQuery), "model")
 }
 
 // rpcID returns the id of the JSON-RPC request that an error answers, null where it is not clear (JSON-RPC

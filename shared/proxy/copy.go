@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"keyless/shared/proxy/meter"
+	"keyless/shared/proxy/translate"
 )
 
 // bufferBytes is one read's worth.
@@ -27,19 +30,33 @@ func (p *proxy) relay(c *call, x *exchange) {
 		x.scrub()
 	}
 	client := http.NewResponseController(c.w)
-	events := isEventStream(x.Header)
-	c.w.WriteHeader(x.StatusCode)
-	err := p.copy(c.w, client, x, events || x.ContentLength < 0)
+	var err error
 	switch {
-	case err == nil:
+	case x.across && !x.events:
+		err = p.relayAcross(c, x)
+	case x.events:
+		c.begin(x.StatusCode)
+		err = p.stream(c, client, x)
+	default:
+		c.begin(x.StatusCode)
+		err = p.copy(c, client, x, isEventStream(x.Header) || x.ContentLength < 0)
+	}
+	c.end = c.endOf(x, err)
+	switch {
+	case err == nil && !c.gone:
 		return
-	case errors.Is(err, errTaken):
+	case err == nil || errors.Is(err, errTaken):
 		c.note(slog.String("reason", "client_gone"))
 		panic(http.ErrAbortHandler)
 	}
-	cut := c.upstreamFailed(err, x.key)
+	cut := c.upstreamFailed(err, x)
+	if !c.begun {
+		c.refuse(cut)
+		return
+	}
 	c.note(slog.String("reason", cut.code))
-	if events && x.ContentLength < 0 && x.Header.Get("Content-Encoding") == "" {
+	stream := isEventStream(x.Header) && (x.ContentLength < 0 || c.rewrites(x)) && x.Header.Get("Content-Encoding") == ""
+	if stream && !c.gone {
 		_, _ = io.WriteString(c.w, c.dialect.event(cut, c)) // who is gone need not read it
 	}
 	// With a head in hand the client knows that its call had an effect, and does not repeat it by itself.
@@ -47,10 +64,12 @@ func (p *proxy) relay(c *call, x *exchange) {
 	panic(http.ErrAbortHandler)
 }
 
+// drainBytes bounds what is read for a caller who is gone: more than any answer of a model has.
+const drainBytes = 4 << 20
+
 // copy reads and writes until the body ends. The error is the upstream's, or wraps errTaken. A live answer
-// is flushed at each read. Each read gives the client new time to take it; net/http lifts the deadline with
-// the end of the answer.
-func (p *proxy) copy(w io.Writer, client *http.ResponseController, x *exchange, live bool) error {
+// is flushed at each read.
+func (p *proxy) copy(c *call, client *http.ResponseController, x *exchange, live bool) error {
 	buffer := buffers.Get().(*[bufferBytes]byte)
 	defer buffers.Put(buffer)
 	if live {
@@ -60,24 +79,111 @@ func (p *proxy) copy(w io.Writer, client *http.ResponseController, x *exchange, 
 		x.watch.Reset(x.idle)
 		n, err := x.Body.Read(buffer[:])
 		x.watch.Stop()
-		_ = client.SetWriteDeadline(time.Now().Add(p.patience.write)) // only a socket has one
-		if n > 0 {
-			if _, failed := w.Write(buffer[:n]); failed != nil {
-				return errors.Join(errTaken, failed)
-			}
-		}
-		if live && n > 0 || err == io.EOF {
-			if failed := flush(client); failed != nil {
-				return errors.Join(errTaken, failed)
-			}
+		// The last bytes of what is settled leave with the handler, so that who reads them finds it settled.
+		flushes := live && n > 0 || err == io.EOF && !c.ledgered()
+		if failed := p.pass(c, client, x.take(buffer[:n]), n, flushes); failed != nil {
+			return failed
 		}
 		switch {
 		case err == io.EOF:
+			x.tail()
 			return nil
 		case err != nil:
+			x.tail()
 			return x.why(err)
 		}
 	}
+}
+
+// stream passes an event stream on, each event as it comes, and comments while there are none.
+func (p *proxy) stream(c *call, client *http.ResponseController, x *exchange) error {
+	_ = flush(client)
+	if len(x.held) > 0 {
+		if failed := p.pass(c, client, x.held, 0, true); failed != nil {
+			return failed
+		}
+	}
+	if x.rest != nil {
+		return p.endStream(c, client, x, x.rest)
+	}
+	quiet := time.NewTimer(p.patience.quiet)
+	defer quiet.Stop()
+	for f := x.flowing(); ; quiet.Reset(p.patience.quiet) {
+		select {
+		case got := <-f.pieces:
+			out := x.take(got.data)
+			if failed := p.pass(c, client, out, len(got.data), len(out) > 0); failed != nil {
+				return failed
+			}
+			if x.broken != nil || got.err != nil {
+				return p.endStream(c, client, x, got.err)
+			}
+			f.taken <- struct{}{}
+		case <-quiet.C:
+			if !x.between() {
+				continue
+			}
+			if failed := p.pass(c, client, meter.KeepAlive, 0, true); failed != nil {
+				return failed
+			}
+		}
+	}
+}
+
+// errUnfinished is a stream that ends without having said so.
+var errUnfinished = errors.New("the stream ended before it was finished")
+
+// endStream passes on what is left when the upstream's stream has ended, and judges the end.
+func (p *proxy) endStream(c *call, client *http.ResponseController, x *exchange, end error) error {
+	if rest := x.tail(); len(rest) > 0 {
+		if failed := p.pass(c, client, rest, 0, true); failed != nil {
+			return failed
+		}
+	}
+	kind := c.ask.Kind
+	if x.across {
+		kind = kindAcross(x.aim)
+	}
+	switch {
+	case end != io.EOF && end != nil:
+		return end
+	case errors.Is(x.broken, translate.ErrFailed):
+		return nil // the caller has the error, in its own words
+	case x.broken != nil:
+		return x.broken
+	case ends(kind) && x.meter.Content() && !x.meter.Finished() && x.meter.Failed() == nil:
+		return errUnfinished
+	}
+	return nil
+}
+
+// pass writes to the client, and flushes. Each write gives the client new time to take it; net/http lifts the deadline with the end
+// of the answer. Where the API drains, a client that is gone takes nothing more and the upstream is read on for its usage.
+func (p *proxy) pass(c *call, client *http.ResponseController, out []byte, read int, flushes bool) error {
+	c.gone = c.gone || c.drains() && c.in.Context().Err() != nil
+	if c.gone {
+		if c.drained += read; c.drained > drainBytes {
+			return errDrained
+		}
+		return nil
+	}
+	_ = client.SetWriteDeadline(time.Now().Add(p.patience.write)) // only a socket has one
+	var failed error
+	if len(out) > 0 {
+		_, failed = c.w.Write(out)
+	}
+	if failed == nil && flushes {
+		failed = flush(client)
+	}
+	switch {
+	case failed == nil:
+		return nil
+	case c.drains():
+		c.gone = true
+		c.last.drain.Reset(p.patience.drain)
+		return nil
+	}
+	return errors.Join(errTaken, failed)
 }
 
 // flush sends what was written, where the door can.

@@ -127,3 +127,20 @@ func (c *call) queryUp() string {
 	})
 	return strings.Join(kept, "&")
 }
+
+// injectKey sets the provider's key in the protocol's own way, or as the upstream's auth says. An upstream that is reached by other
+// means than a key (a signature of the whole request, a token of its own) finds its place here too: what it needs is the leg and the
+// request's header.
+func injectKey(h http.Header, l leg) {
+	if l.key == "" {
+		return
+	}
+	name, prefix := "Authorization", "Bearer "
+	if l.upstream.Protocol == registry.Anthropic {
+		name, prefix = "X-Api-Key", ""
+	}
+	if l.upstream.Auth != nil && l.upstream.Auth.Header != "" {
+		name, prefix = l.upstream.Auth.Header, l.upstream.Auth.Prefix
+	}
+	h.Set(name, prefix+l.key)
+}

@@ -31,6 +31,8 @@ var (
 		message: "No API matches this host and path"}
 	bodyTooLarge = refusal{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
 		message: "Request Body Too Large"}
+	modelNotFound = refusal{status: http.StatusNotFound, code: "model_not_found",
+		message: "No upstream of this API serves this model"}
 	notSupported = refusal{status: http.StatusNotImplemented, code: "not_supported",
 		message: "Upgrades, CONNECT and TRACE are not supported"}
 )
@@ -68,6 +70,8 @@ var (
 		message: "The upstream answered with a redirect, which is not followed"}
 	upstreamAuth = refusal{status: http.StatusBadGateway, code: "upstream_auth",
 		message: "The upstream does not accept the gateway's own credential"}
+	upstreamCircuit = refusal{status: http.StatusServiceUnavailable, code: "upstream_circuit",
+		message: "The upstream has failed repeatedly and is left alone for some seconds", soon: true}
 	upstreamTimeout = refusal{status: http.StatusGatewayTimeout, code: "upstream_timeout",
 		message: "The upstream did not answer in time"}
 	overtime = refusal{status: http.StatusGatewayTimeout, code: "deadline",
@@ -85,11 +89,19 @@ func ofDecision(d auth.Decision) *refusal {
 // ofLimit is a limit's refusal, in the words of the requirement. When to come again is told by the
 // admission's own headers.
 func ofLimit(l quota.Refusal) *refusal {
+	switch l.Kind {
+	case quota.Tokens:
+		return &refusal{status: http.StatusTooManyRequests, code: "usage_limit", message: exhausted}
+	case quota.Spend:
+		return &refusal{status: http.StatusTooManyRequests, code: "spend_limit", message: exhausted}
+	}
 	return &refusal{
 		status: http.StatusTooManyRequests, code: strings.ToLower(l.Subject) + "_limit",
 		message: "Throttled by " + l.Subject + " Flow Control",
 	}
 }
+
+const exhausted = "Quota Exhausted"
 
 // failed turns a failure on the way to an admission into what the caller may know of it. The rest goes to
 // the access line.
@@ -118,10 +130,10 @@ func failed(c *call, err error) refusal {
 
 // upstreamFailed turns a failure of the exchange with the upstream into what the caller may know of it. The
 // log may know all but the provider's key, which a broken answer may echo.
-func (c *call) upstreamFailed(err error, key string) refusal {
+func (c *call) upstreamFailed(err error, x *exchange) refusal {
 	text := err.Error()
-	if key != "" {
-		text = strings.ReplaceAll(text, key, "[redacted]")
+	if x.key != "" {
+		text = strings.ReplaceAll(text, x.key, "[redacted]")
 	}
 	c.note(slog.String("error", text))
 	ctx := c.in.Context()
@@ -130,7 +142,7 @@ func (c *call) upstreamFailed(err error, key string) refusal {
 		return cancelled
 	case ctx.Err() != nil:
 		return overtime
-	case !c.sent.Load():
+	case !x.sent.Load():
 		return upstreamConnect
 	case errors.Is(err, errSilent) || errors.Is(err, errOvertime):
 		return upstreamTimeout
@@ -160,6 +172,7 @@ func (c *call) unfit(x *exchange) *refusal {
 
 // refuse answers in the API's dialect.
 func (c *call) refuse(r refusal) {
+	c.status = r.status
 	c.note(slog.String("reason", r.code))
 	body := c.dialect.body(r, c)
 	h := c.w.Header()

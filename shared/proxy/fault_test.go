@@ -56,9 +56,9 @@ const streamHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransf
 
 func chunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
 
-// TestCutUpstreamLooksCut: whatever ends an answer early, its client sees an error, and in an event stream
+// TestU4U5CutUpstreamLooksCut: whatever ends an answer early, its client sees an error, and in an event stream
 // is told which.
-func TestCutUpstreamLooksCut(t *testing.T) {
+func TestU4U5CutUpstreamLooksCut(t *testing.T) {
 	t.Parallel()
 	half := "data: {\"a\":1}\n\ndata: {\"b"
 	const broke, silent = "The upstream's answer broke off or cannot be understood",
@@ -112,7 +112,7 @@ func TestCutUpstreamLooksCut(t *testing.T) {
 	}
 }
 
-func TestNoAnswer(t *testing.T) {
+func TestU2U9U12U15NoAnswer(t *testing.T) {
 	t.Parallel()
 	short := proxy.Patience{FirstByte: 60 * time.Millisecond}
 	for name, row := range map[string]struct {
@@ -177,7 +177,7 @@ func TestOwnCredentialRefused(t *testing.T) {
 	}
 }
 
-func TestGivenBackOnlyWhereNothingWasSent(t *testing.T) {
+func TestU1GivenBackOnlyWhereNothingWasSent(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -207,8 +207,8 @@ func TestGivenBackOnlyWhereNothingWasSent(t *testing.T) {
 	}
 }
 
-// TestClientLeaves: the upstream is let go, and what is owed is settled all the same.
-func TestClientLeaves(t *testing.T) {
+// TestC1C2ClientLeaves: the upstream is let go, and what is owed is settled all the same.
+func TestC1C2ClientLeaves(t *testing.T) {
 	t.Parallel()
 	t.Run("before the connection stands", func(t *testing.T) {
 		t.Parallel()

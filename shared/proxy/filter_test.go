@@ -24,11 +24,11 @@ func FuzzHeaderFilter(f *testing.F) {
 			return
 		}
 		before := http.Header(in).Clone()
-		upstream := &registry.Upstream{Protocol: registry.OpenAI, APIKeys: []registry.Secret{"ours"}}
+		upstream := &registry.Upstream{Protocol: registry.OpenAI}
 		for _, kind := range []string{registry.LLM, registry.HTTP} {
 			c := &call{
 				id: "id", in: &http.Request{Header: http.Header(in),
-					URL: &url.URL{RawQuery: query}}, upstream: upstream,
+					URL: &url.URL{RawQuery: query}},
 				route: registry.Route{API: &registry.API{Type: kind}},
 				known: &registry.Snapshot{},
 				decision: auth.Decision{
@@ -36,7 +36,7 @@ func FuzzHeaderFilter(f *testing.F) {
 					Place:    registry.Place{In: registry.InCookie, Name: "session"},
 				},
 			}
-			h, _ := c.headerUp()
+			h := c.headerUp(leg{aim: aim{upstream: upstream}, key: "ours"})
 			check(t, kind, h, c.queryUp())
 		}
 		for name, values := range before {

@@ -31,8 +31,11 @@ func TestBytesPassUnchangedBothWays(t *testing.T) {
 					_ = io.WriteString(w, body)
 			})
 			w := open(t, upstream.URL)
-			for _, path := range []string{"/v1/chat/completions", "/anthropic/v1/messages", "/mcp",
-				"/accounts/x"} {
+			paths := []string{"/v1/files", "/anthropic/v1/messages/batches", "/mcp", "/accounts/x"}
+			if strings.HasPrefix(name, "JSON") { // a model's call is to be JSON
+				paths = append(paths, "/v1/chat/completions", "/anthropic/v1/messages")
+			}
+			for _, path := range paths {
 				for _, chunked := range []bool{false, true} {
 					r := w.request(http.MethodPost, path, body)
 					if chunked {
@@ -160,7 +163,7 @@ func TestLoginFlow(t *testing.T) {
 	equal(t, "sent", upstream.last().body, "user=machine")
 }
 
-func TestProviderKeyStaysHere(t *testing.T) {
+func TestU14U16ProviderKeyStaysHere(t *testing.T) {
 	t.Parallel()
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,10 +69,10 @@ func passedUp(in http.Header) http.Header {
 	return out
 }
 
-// headerUp makes the header of the request to the upstream, and returns the provider's key in it. What is
-// set later stands above what is set earlier: a claim cannot replace the consumer's name, and nothing the
-// provider's key.
-func (c *call) headerUp() (http.Header, string) {
+// headerUp makes the header of the request to the upstream, with the provider's key in it. What is set later
+// stands above what is set earlier: a claim cannot replace the consumer's name, and nothing the provider's
+// key.
+func (c *call) headerUp(l leg) http.Header {
 	h := passedUp(c.in.Header)
 	c.dropCredentials(h)
 	for _, name := range c.known.Mapped {
@@ -82,7 +83,10 @@ func (c *call) headerUp() (http.Header, string) {
 			h.Set(header.Name, header.Value)
 		}
 	}
-	for name, value := range c.upstream.Headers {
+	if l.across {
+		acrossHeader(h, l.upstream.Protocol)
+	}
+	for name, value := range l.upstream.Headers {
 		h.Set(name, value)
 	}
 	if c.decision.Consumer != nil {
@@ -96,7 +100,8 @@ func (c *call) headerUp() (http.Header, string) {
 	if _, sent := h["User-Agent"]; !sent {
 		h["User-Agent"] = nil // or the transport would name itself
 	}
-	return h, injectKey(h, c.upstream)
+	injectKey(h, l)
+	return h
 }
 
 // validTrace is the form of a traceparent (W3C Trace Context §3.2.2).
@@ -137,10 +142,16 @@ func (c *call) answerHeader(x *exchange, now time.Time) {
 	for name, values := range x.Header {
 		lower := strings.ToLower(name)
 		if hopByHop[name] || ownDown[name] || ofConnection[lower] || limitHeader(lower) || holds(values, x.key) ||
-			c.managed() && (telling[name] || strings.Contains(lower, "-organization")) {
+			c.managed() && (telling[name] || strings.Contains(lower, "-organization")) || c.ofCORS(lower) {
 			continue
 		}
+		if name == "Vary" {
+			values = slices.Concat(out[name], values)
+		}
 		out[name] = values
+	}
+	if c.rewrites(x) {
+		out.Del("Content-Length")
 	}
 	if wait := retryAfter(x, now); wait != "" {
 		out.Set("Retry-After", wait)
@@ -170,20 +181,27 @@ func retryAfter(x *exchange, now time.Time) string {
 	if x.StatusCode != http.StatusTooManyRequests && x.StatusCode != http.StatusServiceUnavailable {
 		return ""
 	}
-	text := x.Header.Get("Retry-After")
-	limit := int64(maxRetryAfter / time.Second)
-	seconds, err := strconv.ParseUint(text, 10, 32)
-	if err == nil {
-		return strconv.FormatInt(min(int64(seconds), limit), 10)
+	wait := waitOf(x.Header, now)
+	if wait < 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(wait/time.Second), 10)
+}
+
+// waitOf reads Retry-After in whole seconds, negative where there is none.
+func waitOf(h http.Header, now time.Time) time.Duration {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
 	if isDigits(text) {
-		return strconv.FormatInt(limit, 10)
+		return maxRetryAfter
 	}
 	date, err := http.ParseTime(text)
 	if err != nil {
-		return ""
+		return -1
 	}
-	return strconv.FormatInt(min(max(int64(date.Sub(now)/time.Second), 0), limit), 10)
+	return min(max(date.Sub(now).Truncate(time.Second), 0), maxRetryAfter)
 }
 
 func isDigits(s string) bool {

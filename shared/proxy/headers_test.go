@@ -11,8 +11,8 @@ import (
 	"keyless/shared/quota"
 )
 
-// TestHeadersUp sends header lines and looks for them at the upstream: name → value, "" for absent.
-func TestHeadersUp(t *testing.T) {
+// TestC6HeadersUp sends header lines and looks for them at the upstream: name → value, "" for absent.
+func TestC6HeadersUp(t *testing.T) {
 	t.Parallel()
 	trace := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	bearer := "Bearer " + providerKey
@@ -139,7 +139,7 @@ func TestTokenInTheQuery(t *testing.T) {
 	}
 }
 
-func TestHeadersDown(t *testing.T) {
+func TestU7U12HeadersDown(t *testing.T) {
 	t.Parallel()
 	send := map[string]string{
 		"X-Request-Id": "theirs", "X-Ratelimit-Remaining-Requests": "1", "Ratelimit": "x", "Ratelimit-Policy": "x",
@@ -183,7 +183,7 @@ func TestHeadersDown(t *testing.T) {
 	}
 }
 
-func TestRetryAfterOfAnUpstream(t *testing.T) {
+func TestU6RetryAfterOfAnUpstream(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		status     int

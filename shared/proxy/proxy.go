@@ -2,17 +2,29 @@
 // and that they may.
 //
 // A request meets it behind accesslog, which has settled its id. The story is ServeHTTP: route, decide, read
-// the body, admit, forward, answer. A body is read after the decision, so that strangers cannot make us
-// read, and before the admission, so that one that is too large costs its caller nothing. Bytes pass
-// unchanged both ways; what changes is in headers.go, what can go wrong in errors.go. A call that was
-// admitted is given back only where no byte can have reached an upstream.
+// the body, find where the call may go, admit, forward, settle. A body is read after the decision, so that
+// strangers cannot make us read, and before the admission, so that one that is too large costs its caller
+// nothing. Bytes pass as they came both ways, save for the model's name, the bound of the output and the wish
+// for usage, which are spliced in, and for calls that cross from one dialect to another (across.go).
+//
+// Where a call may go stands in aim.go, what is tried after what in attempt.go: another key, another upstream,
+// never after content has gone out, and never beyond the budget of retries. One call has one reservation and
+// one settlement, whatever happens.
+//
+// What is settled: a call that sent nothing is given back. Else the call counts, and of its attempts the last
+// one is charged. What the provider tells is what was used. Where it tells nothing, or nonsense, or its answer
+// ended early (cut, or the caller left an API that cancels), the input is charged by its likely size and the
+// output by what was seen of it; of what was told the larger counts. An attempt that was sent and never
+// answered is charged its input; one that was answered by an error nothing. An API that drains reads on when
+// the caller is gone, for 30 seconds and 4 MiB at most, so that the provider can tell.
 //
 // Nothing outlives its request but idle connections to upstreams, which end after 30 seconds of wall clock.
 // Redirects are never followed, trailers and interim answers (1xx) are dropped, an answer that is cut looks
-// cut (http.ErrAbortHandler).
+// cut (http.ErrAbortHandler). Memory: a body, once more where it is spliced and may be sent again, and 64 KiB
+// for a stream.
 //
-// Sources: RFC 9110 §7.6 (hop-by-hop), RFC 6750 §3 (challenges), RFC 9457 (problems), W3C Trace Context,
-// JSON-RPC 2.0.
+// Sources: RFC 9110 §7.6 (hop-by-hop), §9.2.2 (idempotent methods), RFC 6750 §3 (challenges), RFC 9457
+// (problems), W3C Trace Context, Fetch standard §3.2 (CORS), JSON-RPC 2.0.
 package proxy
 
 import (
@@ -20,18 +32,22 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"keyless/shared/auth"
+	"keyless/shared/ledger"
 	"keyless/shared/quota"
 	"keyless/shared/registry"
 )
 
-// Admitter counts a call before it goes out, and takes the count back where it did not. *quota.Quota is one.
+// Admitter counts a call before it goes out, takes the count back where it did not go out, and settles what
+// it used where it did. *quota.Quota is one.
 // It sets its own deadlines and is safe for concurrent use.
 type Admitter interface {
 	Admit(ctx context.Context, c quota.Call) (quota.Admission, error)
 	GiveBack(ctx context.Context, a quota.Admission) error
+	Settle(ctx context.Context, a quota.Admission, used quota.Used, entry *ledger.Entry) error
 }
 
 // Options are the rooms that the proxy calls into.
@@ -43,6 +59,8 @@ type Options struct {
 	Now     func() time.Time
 	Log     *slog.Logger // alarms only; what belongs to a request goes to its access line
 	MaxBody int64        // what the door can carry, in bytes; 0: 32 MiB
+
+	Circuits Circuits // nil: this process finds out by itself which upstreams fail
 }
 
 // New makes the handler. It stands behind accesslog.Handler and is safe for concurrent use.
@@ -52,13 +70,20 @@ type proxy struct {
 	Options
 	transport http.RoundTripper
 	patience  patience
+	breaker   *breaker
+	resting   *resting
+	budget    *budget
+	prices    atomic.Pointer[priced]
 }
 
 func newProxy(o Options) *proxy {
 	if o.MaxBody <= 0 {
 		o.MaxBody = registry.DefaultBodyMaxBytes
 	}
-	return &proxy{Options: o, transport: newTransport(), patience: defaultPatience}
+	return &proxy{
+		Options: o, transport: newTransport(), patience: defaultPatience,
+		breaker: newBreaker(o.Now, o.Circuits), resting: newResting(o.Now), budget: newBudget(o.Now),
+	}
 }
 
 // ServeHTTP is the story of a call.
@@ -72,6 +97,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case c.refused != nil:
 		c.refuse(*c.refused)
 		p.keep(c)
+	case c.ours:
+		c.answer()
 	default:
 		p.forward(c)
 	}
@@ -96,6 +123,9 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 	default:
 		return registry.Final, nil
 	}
+	if c.ours = c.cors(); c.ours {
+		return registry.Refused, nil
+	}
 	ctx := c.in.Context()
 	decision, err := p.Gate.Decide(ctx, v, c.in, c.route.API)
 	if err != nil {
@@ -109,8 +139,13 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 	if c.refused = c.readBody(p.maxBody(c.route.API)); c.refused != nil {
 		return registry.Final, nil
 	}
-	if c.refused = c.judgeModel(); c.refused != nil {
+	if c.asksModels() {
+		c.listModels()
+	} else if c.refused = c.judgeModel(); c.refused != nil {
 		return c.decision.Result(), nil
+	}
+	if c.ours || c.aim(v.Snapshot) != nil {
+		return registry.Refused, nil // as far as this registry knows
 	}
 	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < leastTime {
 		return registry.Final, errLate
@@ -119,9 +154,12 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 }
 
 func (p *proxy) admit(c *call, v registry.View) (registry.Result, error) {
+	tokens, spend := p.most(c)
+	c.at = p.Now()
 	admission, err := p.Quota.Admit(c.in.Context(), quota.Call{
 		RequestID: c.id, Revision: v.Revision, Domain: c.route.Domain, API: c.route.API,
-		Consumer: c.decision.Consumer, Groups: groupsOf(v, c.decision.Consumer),
+		Consumer: c.decision.Consumer, Groups: groupsOf(v.Snapshot, c.decision.Consumer),
+		Model: c.ask.Model, Tokens: tokens, Spend: spend, Longest: p.longest(c), Revocation: c.decision.Revocation,
 	})
 	if err != nil {
 		return registry.Final, err
@@ -130,6 +168,9 @@ func (p *proxy) admit(c *call, v registry.View) (registry.Result, error) {
 	switch {
 	case admission.Stale:
 		return registry.Stale, nil
+	case admission.Revoked:
+		c.decision.Revoke()
+		c.refused = ofDecision(c.decision)
 	case admission.Refusal != nil:
 		c.note(slog.String("limit", admission.Refusal.Limit))
 		c.refused = ofLimit(*admission.Refusal)
@@ -139,36 +180,51 @@ func (p *proxy) admit(c *call, v registry.View) (registry.Result, error) {
 	return registry.Final, nil
 }
 
-func groupsOf(v registry.View, c *registry.Consumer) []*registry.Group {
+// longest is how long the call may take with all its attempts: so long it may hold one of an API's slots.
+func (p *proxy) longest(c *call) time.Duration {
+	longest := time.Duration(0)
+	for _, a := range c.aims {
+		longest = max(longest, p.patience.of(a.upstream.Timeouts).total)
+	}
+	return longest*time.Duration(rulesOf(c.route.API.Retries).attempts) + leastTime
+}
+
+func groupsOf(known *registry.Snapshot, c *registry.Consumer) []*registry.Group {
 	if c == nil {
 		return nil
 	}
 	var groups []*registry.Group
 	for _, name := range c.Groups {
-		if g := v.Groups[name]; g != nil {
+		if g := known.Groups[name]; g != nil {
 			groups = append(groups, g)
 		}
 	}
 	return groups
 }
 
-// forward sends the call to its upstream and passes the answer on.
+// forward sends the call to its upstreams until one takes it, passes the answer on, and settles.
 func (p *proxy) forward(c *call) {
-	x, err := p.send(c)
-	if err != nil {
-		if !c.sent.Load() {
-			p.giveBack(c)
-		}
-		c.refuse(c.upstreamFailed(err, x.key))
+	defer p.settle(c)
+	x, failed := p.reach(c)
+	if x == nil {
+		c.refuse(upstreamCircuit)
 		return
 	}
 	defer x.end()
+	if failed != nil && failed.err != nil {
+		c.end = c.endOf(x, failed.err)
+		c.refuse(c.upstreamFailed(failed.err, x))
+		return
+	}
 	if unfit := c.unfit(x); unfit != nil {
-		if unfit.code == upstreamAuth.code {
-			p.Log.Error("an upstream refuses the provider's key", "upstream", c.upstream.Name,
-				"api", c.route.API.Name, "status", x.StatusCode, "request_id", c.id)
+		if unfit.code == upstreamAuth.code && x.key == "" {
+			p.alarm(c, x)
 		}
 		c.refuse(*unfit)
+		return
+	}
+	if c.lists && x.StatusCode == http.StatusOK {
+		p.relayModels(c, x)
 		return
 	}
 	c.answerHeader(x, p.Now())
@@ -183,18 +239,6 @@ func (p *proxy) keep(c *call) {
 	}
 	if err := c.decision.Keep(c.in.Context(), p.Trail, c.id, record); err != nil {
 		c.note(slog.String("trail", err.Error()))
-	}
-}
-
-// giveBackWithin bounds the settlement of a call whose client may be gone.
-const giveBackWithin = 2 * time.Second
-
-func (p *proxy) giveBack(c *call) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.in.Context()), giveBackWithin)
-	defer cancel()
-	if err := p.Quota.GiveBack(ctx, c.admission); err != nil {
-		// The call stays counted, which is the safe side.
-		c.note(slog.String("give_back", err.Error()))
 	}
 }
 

@@ -17,20 +17,23 @@ type patience struct {
 	idle      time.Duration // between two reads of the body
 	total     time.Duration // for all of it
 	write     time.Duration // for a client to take one read's worth
+	quiet     time.Duration // of a stream, before a comment is sent
+	drain     time.Duration // for what is read for a caller who is gone
 }
 
 // defaultPatience holds where an upstream does not say otherwise. A client that takes nothing for half a
-// minute holds a stream, its reservation and an upstream's connection for nothing.
+// minute holds a stream, its reservation and an upstream's connection for nothing. Gateways in front of us
+// cut a connection after 30 seconds of silence.
 var defaultPatience = patience{
 	connect: 3 * time.Second, firstByte: 60 * time.Second, idle: 60 * time.Second, total: 10 * time.Minute,
-	write: 30 * time.Second,
+	write: 30 * time.Second, quiet: 15 * time.Second, drain: 30 * time.Second,
 }
 
 // of is the patience with one upstream.
 func (p patience) of(t registry.Timeouts) patience {
 	return patience{
 		connect: t.Connect.Or(p.connect), firstByte: t.FirstByte.Or(p.firstByte),
-		idle: t.Idle.Or(p.idle), total: t.Total.Or(p.total), write: p.write,
+		idle: t.Idle.Or(p.idle), total: t.Total.Or(p.total), write: p.write, quiet: p.quiet, drain: p.drain,
 	}
 }
 

@@ -6,67 +6,104 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	"keyless/shared/registry"
+	"keyless/shared/proxy/meter"
+	"keyless/shared/proxy/translate"
 )
 
-// exchange is one request to an upstream and its answer.
+// exchange is one request to an upstream and its answer. It belongs to one goroutine.
 type exchange struct {
 	*http.Response
-	key  string // the provider's key that was sent, "" for none
-	idle time.Duration
+	leg
+	idle  time.Duration
+	began time.Time
+	sent  atomic.Bool // bytes may have gone out; set from within the transport
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	watch  *time.Timer // cancels while the upstream is waited for
+	over   chan struct{} // closed with the end
+	watch  *time.Timer   // cancels while the upstream is waited for
 	total  *time.Timer
+	drain  *time.Timer // cancels what is read on for nobody
+	leaves func() bool // stops waiting for the caller to leave
+
+	events   bool              // the answer is an event stream that is followed
+	meter    *meter.Meter      // nil: what comes is nobody's matter but the caller's
+	crossing *translate.Stream // nil: the answer's events pass as they are
+	flow     *flow
+	held     []byte        // of a stream, read before its head went out
+	rest     error         // how the stream ended while it was held
+	head     time.Duration // to the head of the answer
+	seen     int64         // bytes of the answer
+	first    time.Duration // to the first content
+	broken   error         // what came cannot be translated
+	ended    bool
 }
 
 // Why an exchange was cancelled from our side.
 var (
 	errSilent   = errors.New("the upstream sent nothing for too long")
 	errOvertime = errors.New("the upstream took longer than its total time")
+	errDrained  = errors.New("enough was read for a caller who is gone")
 	errEnd      = errors.New("the exchange is over")
 )
 
-// send sends the call and waits for the head of the answer. The exchange is there in both cases; ended
-// already where there is an error.
+// send sends the call and waits for the head of the answer. The exchange is there in both cases.
 //
 // The body has no GetBody and the transport no licence to repeat: it tries again by itself only a request
 // without body whose reused connection proved dead, which a server has to expect of GET and HEAD (RFC 9110
 // §9.2.2).
-func (p *proxy) send(c *call) (*exchange, error) {
-	out, key, err := c.requestUp()
+func (p *proxy) send(c *call, l leg) (*exchange, error) {
+	x := &exchange{leg: l, began: time.Now(), over: make(chan struct{})}
+	wait := p.patience.of(l.upstream.Timeouts)
+	x.idle = wait.idle
+	p.bound(c, x, wait)
+	out, err := c.requestUp(x)
 	if err != nil {
-		return &exchange{key: key}, err
+		return x, err
 	}
-	wait := p.patience.of(c.upstream.Timeouts)
-	x := &exchange{key: key, idle: wait.idle}
-	x.ctx, x.cancel = context.WithCancelCause(c.in.Context())
-	x.total = time.AfterFunc(wait.total, func() { x.cancel(errOvertime) })
-	x.watch = time.AfterFunc(wait.firstByte, func() { x.cancel(errSilent) })
 	ctx := context.WithValue(x.ctx, connectWithin{}, wait.connect)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		// With a connection in hand bytes may go out; before, none can.
-		GotConn: func(httptrace.GotConnInfo) { c.sent.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { x.sent.Store(true); c.sent.Store(true) },
 	})
-	began := time.Now()
 	x.Response, err = p.transport.RoundTrip(out.WithContext(ctx))
 	x.watch.Stop()
-	c.note(slog.String("upstream", c.upstream.Name))
 	if err != nil {
-		err = x.why(err)
-		x.end()
-		return x, err
+		x.Response = nil
+		return x, x.why(err)
 	}
-	c.note(slog.Int("upstream_status", x.StatusCode), slog.Int64("ttfb_ms", time.Since(began).Milliseconds()))
+	x.head = time.Since(x.began)
+	c.follow(x, p.Now)
 	return x, nil
+}
+
+// bound sets the times of an exchange. Where the API drains, it outlives its caller a little, so that the usage becomes known.
+func (p *proxy) bound(c *call, x *exchange, wait patience) {
+	gone := c.in.Context()
+	ctx := gone
+	x.leaves = func() bool { return true }
+	total := wait.total
+	if c.drains() {
+		ctx = context.WithoutCancel(ctx)
+		if end, bounded := gone.Deadline(); bounded {
+			total = min(total, time.Until(end))
+		}
+	}
+	x.ctx, x.cancel = context.WithCancelCause(ctx)
+	x.drain = time.AfterFunc(p.patience.drain, func() { x.cancel(errDrained) })
+	x.drain.Stop()
+	if c.drains() {
+		x.leaves = context.AfterFunc(gone, func() { x.drain.Reset(p.patience.drain) })
+	}
+	x.total = time.AfterFunc(total, func() { x.cancel(errOvertime) })
+	x.watch = time.AfterFunc(wait.firstByte, func() { x.cancel(errSilent) })
 }
 
 // why finds the cause of an error: where we cancelled, that is it.
@@ -77,33 +114,46 @@ func (x *exchange) why(err error) error {
 	return fmt.Errorf("call upstream: %w", err)
 }
 
-// end lets go of the connection; the transport keeps it where the answer was read to its end.
+// end lets go of the connection; the transport keeps it where the answer was read to its end. Nothing of the exchange runs on.
 func (x *exchange) end() {
-	x.total.Stop()
-	x.watch.Stop()
+	if x.ended {
+		return
+	}
+	x.ended = true
+	close(x.over)
+	x.leaves()
 	if x.Response != nil {
 		_ = x.Body.Close() // only what was read counts
 	}
 	x.cancel(errEnd)
+	if x.flow != nil {
+		<-x.flow.done
+	}
+	x.total.Stop()
+	x.watch.Stop()
+	x.drain.Stop()
 }
 
-// requestUp makes the request to the upstream, and returns the provider's key in it. Its length is always
-// announced: one framing leaves here, whatever the client's was.
-func (c *call) requestUp() (*http.Request, string, error) {
-	target, err := targetURL(c.upstream.BaseURL, c.route.Rest(), c.queryUp())
-	if err != nil {
-		return nil, "", err
+// requestUp makes the request to the upstream. Its length is always announced: one framing leaves here,
+// whatever the client's was.
+func (c *call) requestUp(x *exchange) (*http.Request, error) {
+	path, query := c.route.Rest(), c.queryUp()
+	if x.across {
+		path, query = acrossPath(x.upstream), ""
 	}
-	target.ForceQuery = c.in.URL.ForceQuery
-	header, key := c.headerUp()
+	target, err := targetURL(x.upstream.BaseURL, path, query)
+	if err != nil {
+		return nil, err
+	}
+	target.ForceQuery = c.in.URL.ForceQuery && !x.across
 	out := &http.Request{
-		Method: c.in.Method, URL: target, Host: target.Host, Header: header,
+		Method: c.in.Method, URL: target, Host: target.Host, Header: c.headerUp(x.leg),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
 	}
-	if len(c.body) > 0 {
-		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body))
+	if body := c.bodyUp(x.aim); len(body) > 0 {
+		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
-	return out, key, nil
+	return out, nil
 }
 
 // targetURL appends a canonical, escaped path and a raw query to a base URL. Both leave as they are given.
@@ -118,21 +168,4 @@ func targetURL(base, path, query string) (*url.URL, error) {
 		return nil, errors.New("the path does not decode")
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: decoded, RawPath: escaped, RawQuery: query}, nil
-}
-
-// injectKey sets the provider's key in the protocol's own way, or as the upstream's auth says, and returns
-// it.
-func injectKey(h http.Header, u *registry.Upstream) string {
-	if len(u.APIKeys) == 0 {
-		return ""
-	}
-	key, name, prefix := u.APIKeys[0].Reveal(), "Authorization", "Bearer "
-	if u.Protocol == registry.Anthropic {
-		name, prefix = "X-Api-Key", ""
-	}
-	if u.Auth != nil {
-		name, prefix = u.Auth.Header, u.Auth.Prefix
-	}
-	h.Set(name, prefix+key)
-	return key
 }

@@ -20,6 +20,7 @@ import (
 	"keyless/shared/accesslog"
 	"keyless/shared/auth"
 	"keyless/shared/config"
+	"keyless/shared/ledger"
 	"keyless/shared/oauth"
 	"keyless/shared/proxy"
 	"keyless/shared/quota"
@@ -40,6 +41,8 @@ type counter struct {
 	verdict  func() (quota.Admission, error)
 	calls    []quota.Call
 	givenOf  []error // the state of the context of each GiveBack
+	settled  []settlement
+	broken   error // of each Settle
 	standing []quota.Standing
 }
 
@@ -58,6 +61,31 @@ func (c *counter) GiveBack(ctx context.Context, _ quota.Admission) error {
 	defer c.mu.Unlock()
 	c.givenOf = append(c.givenOf, ctx.Err())
 	return nil
+}
+
+// settlement is what a call was settled with.
+type settlement struct {
+	used  quota.Used
+	entry *ledger.Entry
+	ctx   error // the state of the context
+}
+
+func (c *counter) Settle(ctx context.Context, _ quota.Admission, used quota.Used, entry *ledger.Entry) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled = append(c.settled, settlement{used, entry, ctx.Err()})
+	return c.broken
+}
+
+// only is the one settlement of the one call.
+func (c *counter) only(t testing.TB) settlement {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.settled) != 1 || c.settled[0].entry == nil || c.settled[0].ctx != nil || len(c.givenOf) != 0 {
+		t.Fatalf("settled %+v, given back %d times", c.settled, len(c.givenOf))
+	}
+	return c.settled[0]
 }
 
 func (c *counter) admitted() int { c.mu.Lock(); defer c.mu.Unlock(); return len(c.calls) }
@@ -85,14 +113,16 @@ func (j *journal) String() string { j.mu.Lock(); defer j.mu.Unlock(); return j.t
 
 // world is a gateway on a socket before one upstream, on a registry in memory.
 type world struct {
-	store    registry.Store
-	quota    *counter
-	log      *journal
-	url      string
-	ended    chan struct{} // one for each request whose handler has ended
-	patience proxy.Patience
-	change   func(*proxy.Options)
-	around   func(http.Handler) http.Handler
+	store     registry.Store
+	quota     *counter
+	log       *journal
+	url       string
+	ended     chan struct{} // one for each request whose handler has ended
+	patience  proxy.Patience
+	change    func(*proxy.Options)
+	around    func(http.Handler) http.Handler
+	consumers []registry.Consumer // more of them
+	extra     map[string]any      // more fields of the registry, written last
 }
 
 // open starts a gateway whose upstreams all stand at one base URL.
@@ -192,7 +222,13 @@ func (w *world) fill(t testing.TB, base string) {
 	} {
 		w.add(t, c)
 	}
+	for _, c := range w.consumers {
+		w.add(t, c)
+	}
 	w.set(t, "group:batch", registry.Group{Name: "batch"})
+	for field, value := range w.extra {
+		w.set(t, field, value)
+	}
 }
 
 func (w *world) set(t testing.TB, field string, value any) {
@@ -210,8 +246,10 @@ func (w *world) add(t testing.TB, c registry.Consumer) {
 	if c.JWT.JWKSURL == "" {
 		c.JWT.JWKS = registry.Secret(`{"kty":"oct","alg":"HS256","k":"` + sharedKey + `"}`)
 	}
-	for _, api := range []string{"models", "claude", "tools", "orders", "own"} {
-		c.Authorizations = append(c.Authorizations, registry.Authorization{API: api})
+	if c.Authorizations == nil {
+		for _, api := range []string{"models", "claude", "tools", "orders", "own"} {
+			c.Authorizations = append(c.Authorizations, registry.Authorization{API: api})
+		}
 	}
 	text, err := json.Marshal(c)
 	if err != nil {

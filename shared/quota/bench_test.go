@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"keyless/shared/ledger"
+	"keyless/shared/quota"
 	"keyless/shared/registry/storetest"
 )
 
@@ -42,6 +44,19 @@ func BenchmarkAdmit(b *testing.B) {
 			c.API.Limits.CallsPerMonth, c.Consumer.Limits.CallsPerDay = 1<<40, 1<<40
 			c.Groups[0].Limits.CallsPerHour = 1 << 40
 			w.admit(b, c)
+		}
+	})
+	b.Run("metered, admitted and settled with an entry", func(b *testing.B) {
+		for b.Loop() {
+			n++
+			c := w.metered(fmt.Sprint("r", n), 100, 10)
+			c.API.Limits.TokensPerDay, c.Consumer.Limits.TokensPerMonth = 1<<40, 1<<40
+			c.Consumer.Limits.SpendPerMonth, c.API.Concurrency = "1000000", 1000
+			entry := &ledger.Entry{API: "a", Consumer: consumerName, Model: "m", Upstream: "u", Status: 200,
+				Usage: ledger.Usage{Input: 40, Output: 20}, Cost: 7, Latency: 900, FirstToken: 80}
+			if err := w.Settle(b.Context(), w.admit(b, c), quota.Used{Tokens: 60, Spend: 7}, entry); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }

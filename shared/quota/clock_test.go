@@ -190,8 +190,8 @@ func TestWhatIsForgotten(t *testing.T) {
 	}{
 		{15*time.Minute - time.Second, 1, 1},
 		{15 * time.Minute, 0, 1},
-		{36*time.Hour - time.Second, 0, 1},
-		{36 * time.Hour, 0, 0},
+		{37*time.Hour - time.Second, 0, 1},
+		{37 * time.Hour, 0, 0},
 	}
 	for _, step := range steps {
 		c.set(began.Add(step.after))

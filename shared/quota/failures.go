@@ -47,7 +47,8 @@ func (q *Quota) ClientFailed(ctx context.Context, client, address string) (time.
 	lines := make([]line, len(limits))
 	for i, limit := range limits {
 		lines[i] = line{
-			[]string{string(q.space) + ":{f:" + limit.digest + "}"}, []any{limit.every.Milliseconds(), limit.burst},
+			Keys: []string{string(q.space) + ":{f:" + limit.digest + "}"},
+			Args: []any{limit.every.Milliseconds(), limit.burst},
 		}
 	}
 	waits, err := q.scripts.failed(ctx, lines)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"keyless/shared/ledger"
 	"keyless/shared/quota"
 	"keyless/shared/registry"
 	"keyless/shared/registry/storetest"
@@ -62,10 +63,34 @@ func TestLostReplies(t *testing.T) {
 		if err := w.GiveBack(t.Context(), a); err != nil {
 			t.Error(err)
 		}
+		// A copy of the admission may yet be on its way, for its reply was lost: it is remembered as given up.
+		mark := w.client.Get(t.Context(), "kg:{d:default}:r:r1").Val()
+		if !strings.HasPrefix(mark, "void:") || len(mark) < 10 {
+			t.Errorf("what is known of the request is %q", mark)
+		}
 		if n := w.counts(t)["kg:{d:default}:n:calls_per_day"]; n != 1 {
 			t.Errorf("%d calls counted after one was given back", n)
 		}
 	})
+}
+
+// A copy of what was refused may find later that it fits: it is remembered as given up too.
+func TestLostReplyOfARefusal(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	proxy := storetest.NewProxy(t, server.Addr())
+	w := newWorld(t, proxy.Address(), time.Now)
+	w.admit(t, w.metered("warm", 600, 0))
+	proxy.LoseReplies(1)
+	if a := w.admit(t, w.metered("r1", 600, 0)); a.Refusal == nil {
+		t.Fatalf("admission %+v", a)
+	}
+	for _, subject := range []string{"{a:a}", "{c:c1}"} {
+		if mark, _ := server.Get("kg:" + subject + ":r:r1"); !strings.HasPrefix(mark, "void:") {
+			t.Errorf("%s remembers %q", subject, mark)
+		}
+	}
+	w.wantCounts(t, "refused", usage(600, 600, 0))
 }
 
 func TestStoreIsAway(t *testing.T) {
@@ -110,6 +135,21 @@ func TestRoundTrips(t *testing.T) {
 		{"nothing to count", func() error { w.admit(t, bare(w.call("r2"))); return nil }, 1},
 		{"cold: the other script", func() error { return w.GiveBack(t.Context(), taken) }, 2},
 		{"given back", func() error { return w.GiveBack(t.Context(), taken) }, 1},
+		{"settled, nothing metered", func() error {
+			return w.Settle(t.Context(), taken, quota.Used{}, nil)
+		}, 0},
+		{"metered, a revocation looked up", func() (err error) {
+			c := w.metered("r3", 10, 10)
+			c.Revocation = "digest"
+			taken, err = w.Admit(t.Context(), c)
+			return err
+		}, 1},
+		{"cold: the ledger's scripts", func() error {
+			return w.Settle(t.Context(), taken, quota.Used{Tokens: 5}, &ledger.Entry{API: "a", Consumer: consumerName})
+		}, 2},
+		{"settled with an entry", func() error {
+			return w.Settle(t.Context(), taken, quota.Used{Tokens: 5}, &ledger.Entry{API: "a", Consumer: consumerName})
+		}, 1},
 		{"nothing to give back", func() error { return w.GiveBack(t.Context(), quota.Admission{}) }, 0},
 		{"refused", func() error { w.admit(t, refused()); return nil }, 2},
 		{"refused by the only limit", func() error {
@@ -161,6 +201,15 @@ func TestCluster(t *testing.T) {
 		t.Errorf("admission %+v, %v", a, err)
 	}
 	w.wantCounts(t, "given back on a cluster", nothing)
+	c := w.metered("r2", 600, 1500)
+	c.Model, c.Revocation, c.API.Concurrency = "m", "digest", 5
+	c.Consumer.Limits.Models = map[string]registry.Limits{"*": {Rate: &registry.Rate{PerSecond: 1}, TokensPerDay: 600}}
+	entry := &ledger.Entry{API: "a", Consumer: consumerName, Status: 200}
+	if err := w.Settle(t.Context(), w.admit(t, c), quota.Used{Tokens: 100, Spend: 10}, entry); err != nil {
+		t.Error(err)
+	}
+	w.wantCounts(t, "settled on a cluster", usage(100, 0, 0)+" kg:{c:c1}:n:model/%2A/tokens_per_day:100 "+
+		usage(0, 100, 10))
 	if found, _, err := w.store.Indexed(t.Context(), "i", "j", "k"); err != nil || len(found[1]) != 1 {
 		t.Errorf("index %v, %v", found, err)
 	}
@@ -206,4 +255,122 @@ func TestHugeLimit(t *testing.T) {
 	if got := header.Get("RateLimit-Policy"); got != `"api-day";q=999999999999999` {
 		t.Errorf("policy %s", got)
 	}
+}
+
+// Where the operator says open, a call passes uncounted while the store is away, and only then.
+func TestOpenStore(t *testing.T) {
+	t.Parallel()
+	says := func(text string) func(*miniredis.Miniredis, *quota.Call) {
+		return func(s *miniredis.Miniredis, _ *quota.Call) { s.SetError(text) }
+	}
+	gone := func(s *miniredis.Miniredis, _ *quota.Call) { s.Close() }
+	goneFor := func(change func(*quota.Call)) func(*miniredis.Miniredis, *quota.Call) {
+		return func(s *miniredis.Miniredis, c *quota.Call) { s.Close(); change(c) }
+	}
+	thereFor := func(change func(*quota.Call)) func(*miniredis.Miniredis, *quota.Call) {
+		return func(_ *miniredis.Miniredis, c *quota.Call) { change(c) }
+	}
+	tests := map[string]struct {
+		spoil  func(*miniredis.Miniredis, *quota.Call)
+		closed bool
+		passes bool
+	}{
+		"no server":              {gone, false, true},
+		"no server, closed":      {gone, true, false},
+		"a server that loads":    {says("LOADING Redis is loading"), false, true},
+		"a replica":              {says("READONLY You can't write against a read only replica."), false, true},
+		"out of memory":          {says("OOM command not allowed"), false, true},
+		"a wrong password":       {says("NOAUTH Authentication required."), false, false},
+		"a denied script":        {says("NOPERM no permissions"), false, false},
+		"a token may be revoked": {goneFor(func(c *quota.Call) { c.Revocation = "d" }), false, false},
+		"an unknown time zone":   {goneFor(func(c *quota.Call) { c.Domain.TimeZone = "Mars/X" }), false, false},
+		"the clocks differ": {func(s *miniredis.Miniredis, _ *quota.Call) {
+			s.SetTime(time.Now().Add(72 * time.Hour))
+		}, false, false},
+		"the store is there":      {thereFor(func(*quota.Call) {}), false, true},
+		"there, and it is stale":  {thereFor(func(c *quota.Call) { c.Revision = "old" }), false, false},
+		"there, and nothing fits": {thereFor(func(c *quota.Call) { c.Tokens = 1 << 40 }), false, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := miniredis.RunT(t)
+			w := newWorld(t, server.Addr(), time.Now)
+			w.Open = !test.closed
+			c := w.call("r1")
+			c.API.Limits.TokensPerDay = 1000
+			test.spoil(server, &c)
+			a, err := w.Admit(t.Context(), c)
+			if a.Admitted != test.passes || a.Bypassed != (test.passes && name != "the store is there") {
+				t.Fatalf("%+v, %v", a, err)
+			}
+			if !a.Bypassed {
+				return
+			}
+			if err := w.Settle(t.Context(), a, quota.Used{Tokens: 5}, &ledger.Entry{API: "a"}); err != nil {
+				t.Errorf("settle: %v", err)
+			}
+			if err := w.GiveBack(t.Context(), a); err != nil {
+				t.Errorf("give back: %v", err)
+			}
+		})
+	}
+}
+
+// R6: a settlement whose reply is lost is sent again, and settles and is written once.
+func TestR6LostReplyOfASettlement(t *testing.T) {
+	eachServer(t, func(t *testing.T, address string) {
+		proxy := storetest.NewProxy(t, address)
+		w := newWorld(t, proxy.Address(), time.Now)
+		a := w.admit(t, w.metered("r1", 600, 1500))
+		entry := ledger.Entry{RequestID: "r1", At: time.Now(), API: "a", Consumer: consumerName, Status: 200,
+			Usage: ledger.Usage{Input: 100, Output: 50}, Cost: 700}
+		settle := func() error {
+			return w.Settle(t.Context(), a, quota.Used{Tokens: 150, Spend: 700}, &entry)
+		}
+		if err := settle(); err != nil {
+			t.Fatal(err)
+		}
+		proxy.LoseReplies(1)
+		if err := settle(); err != nil {
+			t.Fatal(err)
+		}
+		b := w.admit(t, w.metered("r2", 600, 1500))
+		a, entry.RequestID = b, "r2"
+		proxy.LoseReplies(2)
+		if err := settle(); err == nil {
+			t.Error("two lost replies, and nobody notices")
+		}
+		if err := settle(); err != nil {
+			t.Error(err)
+		}
+		w.wantCounts(t, "settled once each", usage(300, 300, 1400))
+		today := time.Now().UTC().Format("2006-01-02")
+		rows, err := ledger.New(w.client, "kg", time.Now).Report(t.Context(), ledger.Question{From: today, To: today})
+		if err != nil || len(rows) != 1 || rows[0].Calls != 2 || rows[0].Input != 200 || rows[0].Cost != 1400 {
+			t.Errorf("ledger %+v, %v", rows, err)
+		}
+	})
+}
+
+// A server without memory does not settle by half.
+func TestSettleOutOfMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.Redis(t), time.Now)
+	a := w.admit(t, w.metered("r1", 600, 1500))
+	entry := &ledger.Entry{RequestID: "r1", At: time.Now(), API: "a", Consumer: consumerName}
+	if err := w.client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Settle(t.Context(), a, quota.Used{Tokens: 100, Spend: 10}, entry); err == nil {
+		t.Error("the ledger is full, and nobody notices")
+	}
+	w.wantCounts(t, "out of memory", usage(100, 100, 10))
+	if err := w.client.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Settle(t.Context(), a, quota.Used{Tokens: 100, Spend: 10}, entry); err != nil {
+		t.Error(err)
+	}
+	w.wantCounts(t, "tried again", usage(100, 100, 10))
 }

@@ -43,6 +43,19 @@ func TestSetHeaders(t *testing.T) {
 		"refused for an instant": {refused(time.Nanosecond), with(map[string]string{"Retry-After": "1"})},
 		"refused for nothing":    {refused(0), with(map[string]string{"Retry-After": "1"})},
 		"refused for a minute":   {refused(time.Minute), with(map[string]string{"Retry-After": "60"})},
+		"model tokens stand beside calls": {quota.Admission{Standings: []quota.Standing{full,
+			{Name: "consumer-day-tokens", Kind: quota.Tokens, Limit: 5000, Remaining: 12, Reset: time.Minute},
+		}}, map[string]string{
+			"Ratelimit-Policy": `"group-batch-minute";q=60, "consumer-day-tokens";q=5000`,
+			"Ratelimit":        `"group-batch-minute";r=0;t=12, "consumer-day-tokens";r=12;t=60`,
+		}},
+		"money, a rate, slots and shadows are not told": {quota.Admission{Standings: []quota.Standing{
+			{Name: "consumer-day-spend", Kind: quota.Spend, Limit: 1}, {Name: "api-rate", Kind: quota.Rate, Limit: 1},
+			{Name: "api-concurrency", Kind: quota.Concurrency, Limit: 1},
+			{Name: "api-day", Kind: quota.Calls, Limit: 1, Shadow: true},
+		}}, map[string]string{}},
+		"a call that never fits": {quota.Admission{Refusal: &quota.Refusal{RetryAfter: time.Second, TooLarge: true}},
+			map[string]string{"Retry-After": "1", "X-Should-Retry": "false"}},
 		"refused for longer": {refused(time.Minute + time.Nanosecond),
 			with(map[string]string{"Retry-After": "61", "X-Should-Retry": "false"})},
 	}

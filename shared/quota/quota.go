@@ -1,11 +1,14 @@
-// Package quota decides how much: whether one more call fits into the limits of its domain, its API, its
-// consumer and the consumer's groups. It exists so that "1,000 calls a day" means exactly that on any
-// number of instances, through retries and lost replies, by the calendar of the limit's own time zone.
+// Package quota decides how much: whether one more call, and what it may use at most, fits into the limits
+// of its domain, its API, its consumer, the consumer's groups and the model. It exists so that "1,000 calls
+// a day" and "200,000 tokens a day" mean exactly that on any number of instances, under streams, crashes,
+// retries and lost replies, by the calendar of the limit's own time zone.
 //
-// A request meets it once, after the gate has decided and before the first byte goes upstream: Admit
-// sends one wave to Redis that counts the call under all its limits or under none, and tells in the same
-// answer whether what the gate believed is still true. Where no byte reached an upstream, GiveBack takes
-// the call off again.
+// A request meets it twice. After the gate has decided and before the first byte goes upstream, Admit sends
+// one wave to Redis that holds what the call may use under all its limits or under none, and tells in the
+// same answer whether what the gate believed is still true. After the last byte Settle corrects what was
+// held to what was used, in the windows in which it was held, and writes the ledger. Where no byte reached
+// an upstream, GiveBack takes the call off again. A call that does neither stays charged with what it held:
+// held and used together never exceed a limit, unless an upstream tells that more was used than was asked.
 //
 // Nothing is kept in the process but time zones; safe for concurrent use. Headers: RateLimit and
 // RateLimit-Policy (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/, structured
@@ -32,15 +35,31 @@ const (
 	// tolerance is how far the process's clock and Redis' may differ before a window of the one is no
 	// window of the other: above what NTP leaves, below what a caller could use.
 	tolerance = 5 * time.Second
+	// settleWithin bounds a settlement, a second try included. What it cannot settle stays charged.
+	settleWithin = 2 * time.Second
 	// keepReservation is how long a request's part in the counters is remembered by its id: the longest
 	// that a function, and so a call that may be given back, lives.
 	keepReservation = 15 * time.Minute
-	// keepCounter is how long a counter outlives its window: a report of yesterday, and a call given back
-	// just after the end, still find it.
-	keepCounter = 24 * time.Hour
+	// keepHeld is that of a request that holds usage, and is to be settled, however late: the longest call,
+	// and an hour.
+	keepHeld = longestCall + time.Hour
+	// keepSettled is how long a settled request is known by its id: longer than a settlement is tried.
+	keepSettled = 15 * time.Minute
+	// keepVoid is how long a request is known whose admission failed: longer than the admission itself may
+	// be on its way.
+	keepVoid = time.Minute
+	// usualCall is the lease of a slot where the call does not say how long it may take: the longest that a
+	// function lives. longestCall bounds what it says.
+	usualCall   = 15 * time.Minute
+	longestCall = 24 * time.Hour
+	// keepCounter is how long a counter outlives its window: a report of yesterday, and the longest call, settled
+	// after the end, still find it.
+	keepCounter = 25 * time.Hour
 	// maxLimit is the largest integer of a structured field (RFC 9651 section 3.3.1), and below 2^50, up
 	// to which every Lua and every JSON counts exactly.
 	maxLimit = 999_999_999_999_999
+	// maxAmount is the most that one call can count: above every limit.
+	maxAmount = maxLimit + 1
 )
 
 // ErrClock says that this process's clock and that of Redis differ by more than five seconds at the edge
@@ -55,46 +74,84 @@ type Call struct {
 	API       *registry.API
 	Consumer  *registry.Consumer // nil: open API
 	Groups    []*registry.Group  // of the consumer
+
+	Model      string        // the caller's name for the model, for limits by model; "" none
+	Tokens     int64         // model tokens that the call may use at most; 0: nothing metered
+	Spend      int64         // millionths of the currency that it may cost at most
+	Longest    time.Duration // that the call may take: its slot is free after that; 0: 15 minutes; at most a day
+	Revocation string        // digest to look up in the same wave; "" none
 }
 
 // Admission is what became of a call: it is Admitted, or Stale (what the gate believed is old: nothing
-// counted, decide again), or there is a Refusal.
+// counted, decide again), or Revoked (its token was: nothing counted), or there is a Refusal.
 type Admission struct {
 	Admitted  bool
 	Stale     bool
+	Revoked   bool
+	Bypassed  bool // admitted without being counted: the store is away, and the operator said open
 	Refusal   *Refusal
 	Standings []Standing // every limit that the call met, in the order domain, API, groups, consumer
 
-	taken []taking
+	requestID string
+	resent    bool // a reply was lost: a copy of the admission may yet be on its way
+	taken     []taking
 }
+
+// Kind is what a limit counts.
+type Kind string
+
+// What a limit counts.
+const (
+	Calls       Kind = "calls"
+	Tokens      Kind = "tokens"
+	Spend       Kind = "spend"
+	Rate        Kind = "rate"
+	Concurrency Kind = "concurrency"
+)
 
 // Refusal names the limit that the call ran into; of several the one that opens last.
 type Refusal struct {
-	Subject    string // DOMAIN, API, GROUP or CONSUMER
-	Limit      string // its key in the configuration file
+	Subject    string // DOMAIN, API, GROUP, CONSUMER or MODEL
+	Limit      string // its key in the configuration file, as tokens_per_day
+	Kind       Kind
 	RetryAfter time.Duration
+	TooLarge   bool  // the call asks for more than the whole limit: waiting does not help
+	Fits       int64 // what would have fitted, in the limit's unit
 }
 
-// Standing is where a limit stands after the call, in calls.
+// Standing is where a limit stands after the call, in calls, model tokens or millionths of the currency.
 type Standing struct {
-	Name      string // subject and window: domain-day, group-batch-minute
+	Name      string // subject and window: domain-day, group-batch-minute, consumer-model-day-tokens
+	Kind      Kind
 	Limit     int64
 	Remaining int64
-	Reset     time.Duration // until the window ends
+	Reset     time.Duration // until the window ends; of a rate until all of the burst is there again
+	Shadow    bool          // the limit reports and does not refuse
+	Exceeded  bool          // the call does not fit; of a Shadow limit: and is admitted all the same
 }
 
-// Quota counts calls. Make one with NewRedis; safe for concurrent use.
+// Used is what a call used in the end.
+type Used struct {
+	Tokens int64
+	Spend  int64 // millionths of the currency
+}
+
+// Quota counts calls and what they use. Make one with NewRedis; safe for concurrent use.
 type Quota struct {
+	// Open lets a call pass uncounted where the store is away (KEYLESS_STORE_FAILURE=open). A call whose
+	// token may have been revoked never does. Set it before the first call.
+	Open bool
+
 	scripts *scripts
 	space   registry.Space
 	now     func() time.Time
 	zones   sync.Map // name → *time.Location; the tz database bounds it
 }
 
-// Admit counts the call under all limits that it meets, or under none. One round trip: the revision, the
-// consumer's version, and a script for each subject with limits; one more where something is taken off
-// again because a limit refuses or the gate's knowledge is Stale. The same RequestID again gives the same
-// admission and counts nothing.
+// Admit holds what the call may use under all limits that it meets, or under none. One round trip: the
+// revision, the revocation, the consumer's version, and a script for each subject with limits; one more
+// where something is taken off again because a limit refuses or the gate's knowledge is Stale. The same
+// RequestID again gives the same admission and counts nothing, but for a rate, which it may count twice.
 //
 // It goes on when the caller hangs up, for what is counted must be known. The error is ErrClock, an
 // unknown time zone, or wraps the store's; nothing is counted then, as far as the store still hears us.
@@ -105,12 +162,15 @@ func (q *Quota) Admit(ctx context.Context, c Call) (Admission, error) {
 		return Admission{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	seen, err := q.wave(ctx, asks)
+	seen, err := q.wave(ctx, c, asks)
 	if err != nil {
-		q.undo(ctx, asks)
+		q.undo(ctx, c.RequestID, asks)
+		if q.Open && c.Revocation == "" && away(err) {
+			return Admission{Admitted: true, Bypassed: true}, nil
+		}
 		return Admission{}, fmt.Errorf("admit a call: %w", err)
 	}
-	a, err := judge(c.Revision, asks, seen, now)
+	a, err := judge(c, asks, seen, now)
 	if a.Admitted {
 		return a, nil
 	}
@@ -121,40 +181,14 @@ func (q *Quota) Admit(ctx context.Context, c Call) (Admission, error) {
 	return a, err
 }
 
-func (q *Quota) wave(ctx context.Context, asks []ask) (sight, error) {
+func (q *Quota) wave(ctx context.Context, c Call, asks []ask) (sight, error) {
 	ctx, cancel := context.WithTimeout(ctx, admitWithin)
 	defer cancel()
-	return q.scripts.admit(ctx, q.space.Snapshot(), asks)
-}
-
-// undo takes off what an admission counted whose answer did not arrive. Its own failure adds nothing to
-// that one's.
-func (q *Quota) undo(ctx context.Context, asks []ask) {
-	ctx, cancel := context.WithTimeout(ctx, undoWithin)
-	defer cancel()
-	var taken []taking
-	for _, one := range asks {
-		if len(one.rules) > 0 {
-			taken = append(taken, one.taking(one.record()))
-		}
+	revoked := ""
+	if c.Revocation != "" {
+		revoked = q.space.Revoked(c.Revocation)
 	}
-	if len(taken) > 0 {
-		_ = q.scripts.giveBack(ctx, taken)
-	}
-}
-
-// GiveBack takes an admitted call off the counters of the windows that it was counted in, however late.
-// One round trip; none where nothing was counted. A second time changes nothing.
-func (q *Quota) GiveBack(ctx context.Context, a Admission) error {
-	if len(a.taken) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), admitWithin)
-	defer cancel()
-	if err := q.scripts.giveBack(ctx, a.taken); err != nil {
-		return fmt.Errorf("give a call back: %w", err)
-	}
-	return nil
+	return q.scripts.admit(ctx, q.space.Snapshot(), revoked, asks)
 }
 
 // The answers of the admission script.
@@ -163,42 +197,45 @@ const (
 	statusFull     = 1
 	statusClock    = 2
 	statusStale    = 3
+	statusVoid     = 4
 )
 
-// judge makes one admission of the subjects' answers.
-func judge(revision string, asks []ask, seen sight, now time.Time) (Admission, error) {
-	a := Admission{Admitted: true, Stale: seen.revision != revision}
+// errVoid says that the admission of this request has failed and was taken back.
+var errVoid = errors.New("the request was given up")
+
+// judge makes one admission of the subjects' answers. What it does not admit holds what is to be given back.
+func judge(c Call, asks []ask, seen sight, now time.Time) (Admission, error) {
+	a := Admission{Admitted: true, requestID: c.RequestID, resent: seen.resent}
+	stale := seen.revision != c.Revision
 	var err error
 	for i, answer := range seen.answers {
-		if answer.record != "" {
-			a.taken = append(a.taken, asks[i].taking(answer.record))
+		switch {
+		case answer.held.holds():
+			a.taken = append(a.taken, asks[i].taking(answer.held))
+		case seen.resent && asks[i].holds(): // the copy on its way may find that it fits after all
+			a.taken = append(a.taken, asks[i].taking(asks[i].holding()))
 		}
 		switch answer.status {
 		case statusAdmitted:
 		case statusFull:
 			a.Admitted = false
-			a.Refusal = later(a.Refusal, asks[i].refusal(answer.counts, now))
+			a.Refusal = later(a.Refusal, asks[i].refusal(answer, now))
 		case statusStale:
-			a.Stale = true
+			stale = true
+		case statusVoid:
+			err = errVoid
 		default:
 			err = ErrClock
 		}
 	}
-	if a.Stale || err != nil {
-		return Admission{Stale: err == nil, taken: a.taken}, err
+	if stale || seen.revoked || err != nil {
+		gone := Admission{requestID: c.RequestID, resent: seen.resent, taken: a.taken}
+		gone.Revoked = err == nil && seen.revoked
+		gone.Stale = err == nil && !seen.revoked
+		return gone, err
 	}
 	for i, answer := range seen.answers {
-		// What another subject's refusal gives back stands in the count still.
-		given := answer.status == statusAdmitted && !a.Admitted
-		a.Standings = append(a.Standings, asks[i].standings(answer.counts, given, now)...)
+		a.Standings = append(a.Standings, asks[i].standings(answer, a.Admitted, now)...)
 	}
 	return a, nil
-}
-
-// later returns the refusal that opens last.
-func later(a, b *Refusal) *Refusal {
-	if a == nil || b != nil && b.RetryAfter > a.RetryAfter {
-		return b
-	}
-	return a
 }

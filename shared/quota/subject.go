@@ -1,13 +1,15 @@
 package quota
 
 import (
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
 	"keyless/shared/registry"
 )
 
-// ask is what one subject is asked: whether the call fits under all its rules.
+// ask is what one subject is asked: whether the call fits under all its rules, rates and slots.
 type ask struct {
 	space     registry.Space
 	tag       string // of its Redis keys
@@ -15,28 +17,28 @@ type ask struct {
 	name      string
 	label     string // as a Standing says it
 	requestID string
+	attempt   string // tells this admission of the request from an earlier one that was given back
 	entry     string // Redis key of the consumer, whose version is compared; "" for the others
 	version   string
 	rules     []rule
-}
-
-// rule is one limit in the window of now.
-type rule struct {
-	limit  int64
-	key    string // in the configuration file, for a Refusal
-	unit   unit
-	window window
+	rates     []rate
+	slots     int64         // calls at once; 0: any number
+	longest   time.Duration // that the call may take
 }
 
 // asks lists the subjects of a call that have limits, and its consumer always.
 func (q *Quota) asks(c Call, now time.Time) ([]ask, error) {
 	var asks []ask
+	attempt := strconv.FormatUint(rand.Uint64(), 36)
 	add := func(one ask, limits *registry.Limits) error {
-		one.space, one.requestID = q.space, c.RequestID
-		if err := q.rules(&one, limits, now); err != nil {
+		one.space, one.requestID, one.attempt, one.longest = q.space, c.RequestID, attempt, usualCall
+		if c.Longest > 0 {
+			one.longest = min(c.Longest, longestCall)
+		}
+		if err := q.limits(&one, limits, c, now); err != nil {
 			return err
 		}
-		if len(one.rules) > 0 || one.entry != "" {
+		if one.holds() || one.entry != "" {
 			asks = append(asks, one)
 		}
 		return nil
@@ -46,7 +48,7 @@ func (q *Quota) asks(c Call, now time.Time) ([]ask, error) {
 	if err := add(domain, &daily); err != nil {
 		return nil, err
 	}
-	api := ask{tag: "a", subject: "API", name: c.API.Name, label: "api"}
+	api := ask{tag: "a", subject: "API", name: c.API.Name, label: "api", slots: max(c.API.Concurrency, 0)}
 	if err := add(api, c.API.Limits); err != nil {
 		return nil, err
 	}
@@ -67,85 +69,69 @@ func (q *Quota) asks(c Call, now time.Time) ([]ask, error) {
 	return asks, err
 }
 
-func (q *Quota) rules(one *ask, limits *registry.Limits, now time.Time) error {
-	if limits == nil {
-		return nil
-	}
-	zone, err := q.zone(limits.TimeZone)
-	if err != nil {
-		return err
-	}
-	for _, r := range []rule{
-		{limit: limits.CallsPerMinute, unit: minute}, {limit: limits.CallsPerHour, unit: hour},
-		{limit: limits.CallsPerDay, unit: day}, {limit: limits.CallsPerMonth, unit: month},
-	} {
-		if r.limit <= 0 {
-			continue
-		}
-		r.limit = min(r.limit, maxLimit)
-		r.key = r.counts()
-		if one.tag == "d" {
-			r.key = "daily_call_limit"
-		}
-		r.window = windowAt(r.unit, now.In(zone))
-		one.rules = append(one.rules, r)
-	}
-	return nil
-}
+// holds reports whether an admission leaves anything behind.
+func (a ask) holds() bool { return len(a.rules)+len(a.rates) > 0 || a.slots > 0 }
 
-// counts is what stands in the name of a counter: what is counted, in which unit.
-func (r rule) counts() string { return "calls_per_" + string(r.unit) }
-
-// record names the counters of an ask, as its reservation remembers them: <limit>:<window>, separated by
-// spaces.
-func (a ask) record() string {
-	parts := make([]string, len(a.rules))
+// holding is what the call holds of the subject once it is admitted.
+func (a ask) holding() holding {
+	list := make([]hold, len(a.rules))
 	for i, r := range a.rules {
-		parts[i] = r.counts() + ":" + r.window.name()
+		list[i] = hold{r.counter, r.window.name(), r.ask}
 	}
-	return strings.Join(parts, " ")
+	return recorded(a.attempt, list, a.slots > 0)
 }
 
-// taking is what a request holds of a subject: Redis keys, the reservation's first.
-type taking struct {
-	keys   []string
-	record string
-}
-
-// taking is what the request holds by the record, which may be of an earlier window than this ask's.
-func (a ask) taking(record string) taking {
-	t := taking{record: record, keys: []string{a.space.Reservation(a.tag, a.name, a.requestID)}}
-	for part := range strings.SplitSeq(record, " ") {
-		limit, window, _ := strings.Cut(part, ":")
-		t.keys = append(t.keys, a.space.Counter(a.tag, a.name, limit, window))
+// taking completes a holding, which may be of an earlier window than this ask's, by its Redis keys.
+func (a ask) taking(h holding) taking {
+	t := taking{holding: h, keys: []string{a.space.Reservation(a.tag, a.name, a.requestID)}}
+	for _, one := range h.list {
+		t.keys = append(t.keys, a.space.Counter(a.tag, a.name, one.counter, one.window))
+	}
+	if h.slot {
+		t.keys = append(t.keys, a.slotsKey())
 	}
 	return t
 }
 
-// refusal names the full limit that opens last.
-func (a ask) refusal(counts []int64, now time.Time) *Refusal {
-	var found *Refusal
-	for i, r := range a.rules {
-		if counts[i] >= r.limit {
-			full := &Refusal{Subject: a.subject, Limit: r.key, RetryAfter: r.window.end.Sub(now)}
-			found = later(found, full)
+// prefix is what the Redis keys of the subject begin with.
+func (a ask) prefix() string { return string(a.space) + ":{" + a.tag + ":" + a.name + "}" }
+
+// slotsKey is the sorted set of the requests that are on their way, by the end of their lease.
+func (a ask) slotsKey() string { return a.prefix() + ":s" }
+
+// rateKey is when the next call would conform.
+func (a ask) rateKey(r rate) string { return a.prefix() + ":p:" + r.counter }
+
+// keep is how long the reservation lives: a request that holds what is to be settled is settled late.
+func (a ask) keep() time.Duration {
+	for _, r := range a.rules {
+		if r.kind != Calls {
+			return keepHeld
 		}
 	}
-	return found
+	return max(keepReservation, a.longest)
 }
 
-// standings says where the limits stand; given: one of each count is about to be given back.
-func (a ask) standings(counts []int64, given bool, now time.Time) []Standing {
-	list := make([]Standing, len(a.rules))
-	for i, r := range a.rules {
-		remaining := r.limit - counts[i]
-		if given {
-			remaining++
+// limitsOf finds the limits by model: the model's own name, else the longest prefix before a star. The glob
+// under which they stand is the counter's name.
+func limitsOf(models map[string]registry.Limits, model string) (string, *registry.Limits) {
+	if model == "" {
+		return "", nil
+	}
+	best, found := "", false
+	for glob := range models {
+		prefix, open := strings.CutSuffix(glob, "*")
+		if glob == model {
+			best, found = glob, true
+			break
 		}
-		list[i] = Standing{
-			Name: a.label + "-" + string(r.unit), Limit: r.limit,
-			Remaining: min(max(remaining, 0), r.limit), Reset: r.window.end.Sub(now),
+		if open && strings.HasPrefix(model, prefix) && (!found || len(glob) > len(best)) {
+			best, found = glob, true
 		}
 	}
-	return list
+	if !found {
+		return "", nil
+	}
+	limits := models[best]
+	return best, &limits
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -15,6 +16,10 @@ type ApplyOptions struct {
 	Prune  bool             // remove what the Config lacks
 	DryRun bool             // write nothing and show no generated secret
 	Now    func() time.Time // clock of the Report; nil: time.Now
+	By     Actor            // who stands in the audit trail
+
+	// Progress, which may be nil, hears after each object how many of all are written.
+	Progress func(done, all int)
 }
 
 // Report says what Apply did, or with DryRun would do. After an error it says what was done before it.
@@ -48,20 +53,21 @@ type GeneratedSecret struct {
 	Secret Secret `json:"secret,omitempty"` // clear; empty in a dry run
 }
 
-// ErrConcurrent says that two processes made a new registry at once; applying again is safe.
-var ErrConcurrent = errors.New("another apply began this registry at the same time: apply again")
+// applyAttempts bounds how often an Apply begins anew because somebody else has changed the registry meanwhile.
+const applyAttempts = 30
 
 // Apply makes the registry in the store equal to want, or, without Prune, adds and changes what want has and
 // lists the rest. The error is Faults where want cannot be applied; then nothing was written.
 //
-// Everything is judged first, together with what stays in the registry. Then each object is one Change, in an
-// order in which no reference ever dangles: what is referred to comes first and goes last. A run that was cut
-// is completed by the next: it leaves the field "applying" behind, on which the next one writes every
-// consumer again, so that no index stays unwritten. Applying the same again writes nothing and keeps the
-// revision; secrets that want does not name are generated once and kept.
+// Everything is judged first, together with what stays in the registry. Then each object is one Change with its audit entry, in an
+// order in which no reference ever dangles: what is referred to comes first and goes last. Each is written only onto the revision that
+// the one before has left; where somebody else has changed the registry meanwhile, all is judged anew and goes on from there. A run
+// that was cut is completed by the next: it leaves the field "applying" behind, on which the next one writes every consumer again, so
+// that no index stays unwritten. Applying the same again writes nothing and keeps the revision; secrets that want does not name are
+// generated once and kept.
 //
-// Round trips: two reads and one per 500 clients and consumers; one to four per change. Two runs at once end
-// in a mixture of both, each object whole.
+// Round trips: three reads and one per 500 clients and consumers; one to three per change. ErrBusy says that others were faster each
+// time; applying again is safe.
 func Apply(ctx context.Context, store Store, keys *seal.Keys, want *Config, o ApplyOptions) (Report, error) {
 	report := Report{At: clock(o.Now)}
 	if keys == nil {
@@ -70,32 +76,17 @@ func Apply(ctx context.Context, store Store, keys *seal.Keys, want *Config, o Ap
 	if faults := Validate(want); len(faults) > 0 {
 		return report, faults
 	}
-	have, err := readStored(ctx, store, keys)
-	if err != nil {
-		return report, err
-	}
-	target := newTarget(want, have, keys, o)
-	if len(target.faults) > 0 {
-		return report, target.faults
-	}
-	if !o.Prune {
-		target.keepExtras(have)
-		report.Extra = target.extra
-	}
-	if faults := target.explain(Validate(target.config)); len(faults) > 0 {
-		return report, faults
-	}
-	steps, err := plan(target, have)
-	if err != nil || len(steps) == 0 && !have.cut() {
-		report.Revision = have.snapshot.Revision
-		return report, err
-	}
-	if !o.DryRun {
-		if err := begin(ctx, store, keys, have); err != nil {
+	a := applying{store: store, keys: keys, options: o, report: &report}
+	for attempt := range applyAttempts {
+		if err := pause(ctx, attempt); err != nil {
+			return report, err
+		}
+		err := a.once(ctx, want)
+		if !errors.Is(err, ErrMoved) {
 			return report, err
 		}
 	}
-	return carryOut(ctx, store, keys, steps, have, report, o.DryRun)
+	return report, ErrBusy
 }
 
 func clock(now func() time.Time) time.Time {
@@ -105,69 +96,121 @@ func clock(now func() time.Time) time.Time {
 	return now()
 }
 
+// applying is one run of Apply. What it did before others came between stays in its report.
+type applying struct {
+	store    Store
+	keys     *seal.Keys
+	options  ApplyOptions
+	report   *Report
+	revision string // that must still stand
+}
+
+// once judges and writes. The error is ErrMoved where somebody else has written meanwhile.
+func (a *applying) once(ctx context.Context, want *Config) error {
+	if !a.options.DryRun {
+		if err := a.store.Complete(ctx); err != nil {
+			return fmt.Errorf("begin to apply: %w", err)
+		}
+	}
+	have, err := readStored(ctx, a.store, a.keys, want.Pepper)
+	if err != nil {
+		return err
+	}
+	target := newTarget(want, have, a.keys, a.options)
+	if len(target.faults) > 0 {
+		return target.faults
+	}
+	if a.report.Extra = nil; !a.options.Prune {
+		target.keepExtras(have)
+		a.report.Extra = target.extra
+	}
+	if faults := target.explain(Validate(target.config)); len(faults) > 0 {
+		return faults
+	}
+	planned, err := plan(target, have)
+	a.report.Revision = have.snapshot.Revision
+	switch {
+	case err != nil || planned.empty() && !have.cut():
+		return err
+	case a.options.DryRun:
+		a.tell(planned.steps...)
+		return nil
+	}
+	return a.carryOut(ctx, planned, have)
+}
+
 // fieldApplying stands in the Snapshot's hash while an apply runs.
 const fieldApplying = "applying"
 
-// begin marks the registry as being changed, and gives a new one its pepper.
-func begin(ctx context.Context, store Store, keys *seal.Keys, have *stored) error {
-	set := map[string]string{fieldApplying: "1", fieldFormat: strconv.Itoa(FormatVersion)}
-	if have.newPepper {
-		sealed, err := keys.Seal(placePepper, have.pepper)
+// found are the fields with which a registry begins.
+func (h *stored) found(keys *seal.Keys) (map[string]string, error) {
+	set := map[string]string{fieldFormat: strconv.Itoa(FormatVersion)}
+	switch {
+	case h.brought != "":
+		set[fieldPepper] = h.brought
+	case h.newPepper:
+		sealed, err := keys.Seal(placePepper, h.pepper)
 		if err != nil {
-			return fmt.Errorf("seal the pepper: %w", err)
+			return nil, fmt.Errorf("seal the pepper: %w", err)
 		}
 		set[fieldPepper] = sealedPrefix + sealed
 	}
-	if err := store.Write(ctx, Change{Set: set}); err != nil {
-		return fmt.Errorf("begin to apply: %w", err)
-	}
-	return samePepper(ctx, store, keys, have)
+	return set, nil
 }
 
-// samePepper makes sure that the hashes of this run are made with the pepper that the registry keeps.
-func samePepper(ctx context.Context, store Store, keys *seal.Keys, have *stored) error {
-	if !have.newPepper {
-		return nil
-	}
-	fields, err := store.Fields(ctx)
+func (a *applying) carryOut(ctx context.Context, p planned, have *stored) error {
+	set, err := have.found(a.keys)
 	if err != nil {
-		return fmt.Errorf("read the pepper back: %w", err)
+		return err
 	}
-	kept, err := open(keys, placePepper, Secret(fields[fieldPepper]))
-	if err != nil {
-		return fmt.Errorf("read the pepper back: %w", err)
+	maps.Copy(set, p.first)
+	set[fieldApplying] = "1"
+	if a.revision = have.snapshot.Revision; a.revision == "" {
+		a.revision = ExpectEmpty
 	}
-	if string(kept) != string(have.pepper) {
-		return ErrConcurrent
+	begins := Changed{Action: ActionApply}
+	note := fmt.Sprintf("begins: %d objects to write", len(p.steps))
+	if err := a.write(ctx, step{change: Change{Set: set}, part: begins}, note); err != nil {
+		return fmt.Errorf("begin to apply: %w", err)
+	}
+	for i, s := range p.steps {
+		if err := a.write(ctx, s, ""); err != nil {
+			return fmt.Errorf("apply %s: %w", s.what(), err)
+		}
+		a.tell(s)
+		if a.options.Progress != nil {
+			a.options.Progress(i+1, len(p.steps))
+		}
+	}
+	ends := step{change: Change{Unset: append(p.last, fieldApplying)}, part: begins}
+	if err := a.write(ctx, ends, "ends"); err != nil {
+		return fmt.Errorf("end to apply: %w", err)
 	}
 	return nil
 }
 
-func carryOut(
-	ctx context.Context, store Store, keys *seal.Keys, steps []step, have *stored, report Report, dry bool,
-) (Report, error) {
+// write carries out a step with its audit entry.
+func (a *applying) write(ctx context.Context, s step, note string) error {
+	entry, err := s.entry(a.options.By, clock(a.options.Now))
+	if err != nil {
+		return err
+	}
+	entry.Note = note
+	s.change.Audit, s.change.Expect, s.change.Next = entry, a.revision, newEdition()
+	if err := a.store.Write(ctx, s.change); err != nil {
+		return err
+	}
+	a.revision = s.change.Next
+	a.report.Revision = a.revision
+	return nil
+}
+
+// tell reports steps.
+func (a *applying) tell(steps ...step) {
 	for _, s := range steps {
-		if !dry {
-			if err := store.Write(ctx, s.change); err != nil {
-				return report, fmt.Errorf("apply %s: %w", s.what(), err)
-			}
-		}
 		if s.told.Action != "" {
-			report.Changes = append(report.Changes, s.told)
+			a.report.Changes = append(a.report.Changes, s.told)
 		}
-		report.Generated = append(report.Generated, s.generated...)
+		a.report.Generated = append(a.report.Generated, s.generated...)
 	}
-	if dry {
-		report.Revision = have.snapshot.Revision
-		return report, nil
-	}
-	if err := store.Write(ctx, Change{Unset: []string{fieldApplying}}); err != nil {
-		return report, fmt.Errorf("end to apply: %w", err)
-	}
-	if err := samePepper(ctx, store, keys, have); err != nil {
-		return report, err
-	}
-	revision, err := store.Revision(ctx)
-	report.Revision = revision
-	return report, err
 }

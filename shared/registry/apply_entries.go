@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// identifiers adds the fields that say what consumers use - claims, places, the APIs that somebody is authorized on - before a
-// consumer uses it, and returns all that are in use.
+// identifiers are the fields that say what consumers use: claims, places, the APIs that somebody is authorized on. They stand before a
+// consumer uses them.
 func (p *planner) identifiers() map[string]bool {
-	used, set := map[string]bool{}, map[string]string{}
+	used := map[string]bool{}
 	for i := range p.target.config.Consumers {
 		c := &p.target.config.Consumers[i]
 		if c.JWT != nil {
@@ -26,14 +26,6 @@ func (p *planner) identifiers() map[string]bool {
 	if global := p.target.config.GlobalAuthentication; global != nil {
 		use(used, global.ClaimsToHeaders)
 	}
-	for field := range used {
-		if _, there := p.have.fields[field]; !there {
-			set[field] = "1"
-		}
-	}
-	if len(set) > 0 {
-		p.steps = append(p.steps, step{change: Change{Set: set}})
-	}
 	return used
 }
 
@@ -43,8 +35,19 @@ func use(used map[string]bool, mapped []ClaimToHeader) {
 	}
 }
 
-// forget removes the fields of what no consumer uses any more.
-func (p *planner) forget(used map[string]bool) {
+// unset are those that do not stand there yet.
+func (p *planner) unset(used map[string]bool) map[string]string {
+	set := map[string]string{}
+	for field := range used {
+		if _, there := p.have.fields[field]; !there {
+			set[field] = "1"
+		}
+	}
+	return set
+}
+
+// forget lists the fields of what no consumer uses any more.
+func (p *planner) forget(used map[string]bool) []string {
 	var unset []string
 	for _, field := range slices.Sorted(maps.Keys(p.have.fields)) {
 		kind, _, _ := strings.Cut(field, ":")
@@ -55,9 +58,7 @@ func (p *planner) forget(used map[string]bool) {
 			}
 		}
 	}
-	if len(unset) > 0 {
-		p.steps = append(p.steps, step{change: Change{Unset: unset}})
-	}
+	return unset
 }
 
 func (p *planner) clients() {
@@ -75,7 +76,7 @@ func (p *planner) clients() {
 	var removals []step
 	for _, name := range slices.Sorted(maps.Keys(p.have.clients)) {
 		if !wanted[name] {
-			removals = append(removals, removal(KindClient, name, nil))
+			removals = append(removals, removal(KindClient, name, p.text(p.have.clients[name]), nil))
 		}
 	}
 	p.last = append(removals, p.last...) // an instance is narrowed when none of its clients is left behind
@@ -102,7 +103,8 @@ func (p *planner) consumers() {
 	var removals []step
 	for _, name := range slices.Sorted(maps.Keys(p.have.consumers)) {
 		if !wanted[name] {
-			removals = append(removals, removal(KindConsumer, name, indexes(p.have.consumers[name])))
+			had := p.have.consumers[name]
+			removals = append(removals, removal(KindConsumer, name, p.text(had), indexes(had)))
 		}
 	}
 	p.last = append(removals, p.last...)
@@ -114,19 +116,24 @@ func entryStep[T any](p *planner, kind Kind, name string, object, had *T) (step,
 	s := step{
 		change:    Change{Kind: kind, Name: name, Entry: &Entry{Value: text}},
 		generated: p.target.generated[string(kind)+" "+name],
+		has:       text,
+		part:      Changed{ActionApply, string(kind), name},
+	}
+	if had != nil {
+		s.had = p.text(had)
 	}
 	switch {
 	case had == nil:
 		s.told = Changed{ActionAdd, string(kind), name}
-	case p.text(had) != text:
+	case s.had != text:
 		s.told = Changed{ActionChange, string(kind), name}
 	}
 	return s, s.told.Action != ""
 }
 
-func removal(kind Kind, name string, indexes []string) step {
+func removal(kind Kind, name, had string, indexes []string) step {
 	return step{
-		change: Change{Kind: kind, Name: name, Unindex: indexes}, told: Changed{ActionRemove, string(kind), name},
+		change: Change{Kind: kind, Name: name, Unindex: indexes}, told: Changed{ActionRemove, string(kind), name}, had: had,
 	}
 }
 

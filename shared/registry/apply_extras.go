@@ -3,7 +3,6 @@ package registry
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // keepExtras adds to the target what the registry has and the Config lacks, so that all is judged together.
@@ -39,32 +38,36 @@ func (t *target) keepExtras(have *stored) {
 	}
 }
 
-// keep appends the stored objects that a list lacks.
+// keep adds the stored objects that a list lacks: behind it, or before it.
 func keep[T any](t *target, list []T, stored map[string]*T, at spot, kind string, name func(*T) string) []T {
 	has := make(map[string]bool, len(list))
 	for i := range list {
 		has[name(&list[i])] = true
 	}
-	list = slices.Clip(list)
+	var lacking []T
+	first := len(list)
+	if t.before {
+		first = 0
+	}
 	for _, n := range slices.Sorted(maps.Keys(stored)) {
 		if !has[n] {
 			t.extra = append(t.extra, kind+n)
-			t.extras[string(at.item(len(list)))] = kind + n
-			list = append(list, *stored[n])
+			t.extras[string(at.item(first+len(lacking)))] = kind + n
+			lacking = append(lacking, *stored[n])
 		}
 	}
-	return list
+	if t.before {
+		return append(lacking, list...)
+	}
+	return append(slices.Clip(list), lacking...)
 }
 
 // explain names the object that a fault is about where the Config does not have it.
 func (t *target) explain(faults Faults) Faults {
 	for i, f := range faults {
-		for path := f.Path; path != ""; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {
-			if object, ok := t.extras[path]; ok {
-				faults[i].Text = "of the " + object + ", which the registry has and the file lacks: " + f.Text +
-					" (or remove it: --prune)"
-				break
-			}
+		if object, _ := t.extraAt(f.Path); object != "" {
+			faults[i].Text = "of the " + object + ", which the registry has and the file lacks: " + f.Text +
+				" (or remove it: --prune)"
 		}
 	}
 	return faults

@@ -19,11 +19,14 @@ const (
 	kindPrices   = "prices"
 )
 
-// step is one Change of a plan, and what the Report says once it is written; nothing where it only prepares.
+// step is one Change of a plan, and what the Report says once it is written; nothing where it only prepares. Had and has are the
+// object's stored texts before and after.
 type step struct {
 	change    Change
 	told      Changed
 	generated []GeneratedSecret
+	had, has  string
+	part      Changed // what the audit trail says where told is empty
 }
 
 func (s step) what() string {
@@ -43,7 +46,17 @@ type planner struct {
 	err    error
 }
 
-func plan(t *target, have *stored) ([]step, error) {
+// planned is a plan: fields to set before all steps, and to remove after them.
+type planned struct {
+	first map[string]string
+	steps []step
+	last  []string
+}
+
+// empty reports whether the registry is what it shall be.
+func (p planned) empty() bool { return len(p.first)+len(p.steps)+len(p.last) == 0 }
+
+func plan(t *target, have *stored) (planned, error) {
 	p := &planner{target: t, have: have}
 	c, h := t.config, have.snapshot
 	p.instances()
@@ -63,8 +76,7 @@ func plan(t *target, have *stored) ([]step, error) {
 	unsetFields(p, kindUpstream, fieldUpstream, c.Upstreams, h.Upstreams, upstreamName)
 	unsetFields(p, kindDomain, fieldDomain, c.Domains, h.Domains, domainName)
 	unsetFields(p, kindInstance, fieldInstance, c.Instances, h.Instances, instanceID)
-	p.forget(used)
-	return p.steps, p.err
+	return planned{first: p.unset(used), steps: p.steps, last: p.forget(used)}, p.err
 }
 
 func (p *planner) text(object any) string {
@@ -86,7 +98,15 @@ func (p *planner) set(kind, name, field, text string, before *string) {
 	}
 	p.steps = append(p.steps, step{
 		change: Change{Set: map[string]string{field: text}}, told: Changed{action, kind, name},
+		had: textOf(before), has: text,
 	})
+}
+
+func textOf(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 // before is the stored text of a field as this version would write it.
@@ -120,7 +140,9 @@ func unsetFields[T any](
 		if kind == kindInstance {
 			unset = append(unset, FieldKeySet(n)) // nothing verifies what a removed issuer has signed
 		}
-		p.steps = append(p.steps, step{change: Change{Unset: unset}, told: Changed{ActionRemove, kind, n}})
+		p.steps = append(p.steps, step{
+			change: Change{Unset: unset}, told: Changed{ActionRemove, kind, n}, had: p.have.fields[prefix+n],
+		})
 	}
 }
 
@@ -135,7 +157,8 @@ func (p *planner) instances() {
 		if first == text {
 			continue
 		}
-		narrow := step{change: Change{Set: map[string]string{field: text}}}
+		narrow := step{change: Change{Set: map[string]string{field: text}}, had: first, has: text}
+		narrow.part = Changed{ActionChange, kindInstance, in.ID}
 		if *before(p, field, had) == first {
 			narrow.told = Changed{ActionChange, kindInstance, in.ID}
 		}
@@ -174,6 +197,7 @@ func (p *planner) global() {
 	case had != nil:
 		p.last = append(p.last, step{
 			change: Change{Unset: []string{fieldGlobal}}, told: Changed{Action: ActionRemove, Kind: kindGlobal},
+			had: p.have.fields[fieldGlobal],
 		})
 	}
 }
@@ -189,7 +213,7 @@ func (p *planner) prices() {
 		p.set(kindPrices, "", fieldPrices, p.text(prices), nil)
 	case there:
 		p.last = append(p.last, step{
-			change: Change{Unset: []string{fieldPrices}}, told: Changed{Action: ActionRemove, Kind: kindPrices},
+			change: Change{Unset: []string{fieldPrices}}, told: Changed{Action: ActionRemove, Kind: kindPrices}, had: had,
 		})
 	}
 }
@@ -201,7 +225,7 @@ func (p *planner) currency() {
 	case currency == had:
 	case currency == "":
 		p.last = append(p.last, step{
-			change: Change{Unset: []string{fieldCurrency}}, told: Changed{ActionRemove, kindCurrency, had},
+			change: Change{Unset: []string{fieldCurrency}}, told: Changed{ActionRemove, kindCurrency, had}, had: had,
 		})
 	case there:
 		p.set(kindCurrency, currency, fieldCurrency, currency, &had)

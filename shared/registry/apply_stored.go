@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"keyless/shared/seal"
@@ -21,27 +22,47 @@ type stored struct {
 	consumers map[string]*Consumer // by name
 	pepper    []byte
 	newPepper bool
+	brought   string // the new pepper's sealed form, where a Config brought it
 }
 
 // cut reports whether an apply began and did not end.
 func (h *stored) cut() bool { return h.fields[fieldApplying] != "" }
 
-func readStored(ctx context.Context, store Store, keys *seal.Keys) (*stored, error) {
+func readStored(ctx context.Context, store Store, keys *seal.Keys, brought Secret) (*stored, error) {
 	have, err := readObjects(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	text, there := have.fields[fieldPepper]
-	if !there {
-		have.pepper, have.newPepper = seal.NewPepper(), true
-		return have, nil
+	return have, have.openPepper(keys, brought)
+}
+
+// openPepper opens the pepper of the hashes. A new registry takes the one that a Config brings, or a new one; another one than its own
+// would make every hash worthless that came with it.
+func (h *stored) openPepper(keys *seal.Keys, brought Secret) error {
+	if own := h.fields[fieldPepper]; own != "" {
+		clear, err := open(keys, placePepper, Secret(own))
+		if err != nil {
+			return err
+		}
+		h.pepper = []byte(clear)
 	}
-	clear, err := open(keys, placePepper, Secret(text))
-	if err != nil {
-		return nil, err
+	h.newPepper = h.pepper == nil
+	if brought == "" {
+		if h.newPepper {
+			h.pepper = seal.NewPepper()
+		}
+		return nil
 	}
-	have.pepper = []byte(clear)
-	return have, nil
+	clear, err := open(keys, placePepper, brought)
+	switch {
+	case err != nil:
+		return Faults{{"pepper", "does not open: it was exported under another master key; leave it and all hashes out"}}
+	case h.newPepper:
+		h.pepper, h.brought = []byte(clear), string(brought)
+	case string(h.pepper) != string(clear):
+		return Faults{{"pepper", "is that of another registry, in which the hashes were made; leave it and them out"}}
+	}
+	return nil
 }
 
 func readObjects(ctx context.Context, store Store) (*stored, error) {
@@ -92,7 +113,7 @@ func Load(ctx context.Context, store Store) (*Config, error) {
 	}
 	s := have.snapshot
 	config := &Config{
-		Version: 1, Currency: s.Currency, GlobalAuthentication: s.Global, Prices: s.Prices,
+		Version: 1, Pepper: Secret(have.fields[fieldPepper]), Currency: s.Currency, GlobalAuthentication: s.Global, Prices: s.Prices,
 		Instances: ordered(s.Instances), Domains: ordered(s.Domains), Upstreams: ordered(s.Upstreams),
 		APIs: ordered(s.APIs), Groups: ordered(s.Groups), Consumers: ordered(have.consumers),
 	}
@@ -106,6 +127,40 @@ func Load(ctx context.Context, store Store) (*Config, error) {
 		}
 	}
 	return config, nil
+}
+
+// Export reads a registry whole in the form of the file: as Load, with hashes in the form "hash: v1:…" where there is nothing but a
+// hash, and without what only the registry knows. Applied to an empty store under the same master key it makes the same registry.
+func Export(ctx context.Context, store Store) (*Config, error) {
+	config, err := Load(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	for i := range config.Instances {
+		for n := range config.Instances[i].Clients {
+			for k := range config.Instances[i].Clients[n].Secrets {
+				s := &config.Instances[i].Clients[n].Secrets[k]
+				s.Value = written(s.Value, s.Hash)
+			}
+		}
+	}
+	for i := range config.Consumers {
+		if keys := config.Consumers[i].APIKey; keys != nil {
+			for k := range keys.Keys {
+				keys.Keys[k].Value = written(keys.Keys[k].Value, keys.Keys[k].Hash)
+			}
+		}
+	}
+	hide(reflect.ValueOf(config))
+	return config, nil
+}
+
+// written is a stored secret as a file has it.
+func written(value Secret, hash string) Secret {
+	if value == "" && hash != "" {
+		return Secret(hashPrefix + hash)
+	}
+	return value
 }
 
 // ordered lists objects by name.

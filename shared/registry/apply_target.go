@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"keyless/shared/seal"
 )
@@ -14,12 +15,16 @@ type target struct {
 	generated map[string][]GeneratedSecret // by "client acme/x" or "consumer y"
 	extra     []string                     // what the Config lacks and the registry keeps
 	extras    map[string]string            // path in config → which of extra stands there
+	by        Actor
+	now       time.Time
+	before    bool // what the registry has stands before what the Config has
 }
 
 // newTarget fills in what a Config leaves out, and seals. It changes nothing in want.
 func newTarget(want *Config, have *stored, keys *seal.Keys, o ApplyOptions) *target {
 	config := *want
 	t := &target{config: &config, generated: map[string][]GeneratedSecret{}, extras: map[string]string{}}
+	t.by, t.now = o.By, clock(o.Now)
 	s := &sealer{keys: keys, pepper: have.pepper, dry: o.DryRun}
 	t.fillDomains(have, o.Prune)
 	t.fillClients(have, s)
@@ -84,6 +89,7 @@ func (t *target) fillClients(have *stored, s *sealer) {
 	t.config.Instances = slices.Clone(t.config.Instances)
 	for i := range t.config.Instances {
 		in := &t.config.Instances[i]
+		in.Accepted(have.snapshot.Instances[in.ID], t.by.Who, t.now)
 		in.Clients = slices.Clone(in.Clients)
 		written := map[string]bool{}
 		for _, c := range in.Clients {

@@ -1,5 +1,10 @@
 package registry
 
+import (
+	"encoding/json"
+	"math"
+)
+
 // DefaultDomain is the domain that every host belongs to which no other domain claims. It always exists.
 const DefaultDomain = "default"
 
@@ -126,10 +131,58 @@ type Target struct {
 	Models   map[string]string `json:"models,omitempty"`
 }
 
-// Retries says when and how often another upstream is tried.
+// Retries says when and how often another key or upstream is tried. Attempts counts the first; none of On is DefaultRetryOn.
 type Retries struct {
 	Attempts int64 `json:"attempts,omitempty"`
-	On       []any `json:"on,omitempty"`
+	On       []any `json:"on,omitempty"` // statuses, and the words connect and first_byte
+}
+
+// The words of Retries.On: no connection, and silence until the head's time was over.
+const (
+	RetryConnect   = "connect"
+	RetryFirstByte = "first_byte"
+)
+
+// MaxAttempts bounds Retries.Attempts: more only delays the answer.
+const MaxAttempts = 10
+
+// DefaultRetryOn is what is retried where an API says how often, and not when.
+var DefaultRetryOn = []any{429, 500, 502, 503, 504, 529, RetryConnect, RetryFirstByte}
+
+// Causes returns the words and the statuses of On, which a decoder gives as some kind of number.
+func (r *Retries) Causes() (words []string, statuses []int) {
+	on := r.On
+	if len(on) == 0 {
+		on = DefaultRetryOn
+	}
+	for _, cause := range on {
+		switch c := cause.(type) {
+		case string:
+			words = append(words, c)
+		default:
+			if n, whole := wholeNumber(c); whole {
+				statuses = append(statuses, n)
+			}
+		}
+	}
+	return words, statuses
+}
+
+func wholeNumber(v any) (int, bool) {
+	switch n := v.(type) {
+	case int:
+		return n, true
+	case int64:
+		return int(n), true
+	case uint64:
+		return int(min(n, math.MaxInt32)), true
+	case float64:
+		return int(n), n == float64(int(n))
+	case json.Number:
+		whole, err := n.Int64()
+		return int(whole), err == nil
+	}
+	return 0, false
 }
 
 // Cache keeps equal answers.

@@ -17,6 +17,27 @@ type Instance struct {
 	SecretStorage    string           `json:"secret_storage,omitempty"` // sealed (default) or hashed
 	ResourceServers  []ResourceServer `json:"resource_servers,omitempty"`
 	Clients          []Client         `json:"clients,omitempty"` // in a Config only; stored as entries of their own
+
+	// Who accepted the privacy agreement, and when: what Apply and Edit note; see Accepted.
+	PrivacyAgreementBy string     `json:"privacy_agreement_by,omitempty" file:"-"`
+	PrivacyAgreementAt *time.Time `json:"privacy_agreement_at,omitempty" file:"-"`
+}
+
+// accepted is the one value of privacy_agreement.
+const accepted = "accepted"
+
+// Accepted notes who accepts the privacy agreement of an instance that is being written, and when; had is the stored
+// instance, nil where there is none. What was accepted before stays as it was noted then, also by nobody.
+func (i *Instance) Accepted(had *Instance, who string, now time.Time) {
+	i.PrivacyAgreementBy, i.PrivacyAgreementAt = "", nil
+	switch {
+	case i.PrivacyAgreement != accepted:
+	case had != nil && had.PrivacyAgreement == accepted:
+		i.PrivacyAgreementBy, i.PrivacyAgreementAt = had.PrivacyAgreementBy, had.PrivacyAgreementAt
+	default:
+		at := now.UTC().Truncate(time.Second)
+		i.PrivacyAgreementBy, i.PrivacyAgreementAt = who, &at
+	}
 }
 
 // DefaultTokenLifetime is what an instance without token_lifetime issues.
@@ -30,8 +51,11 @@ func (i *Instance) Algorithm() string {
 	return i.SigningAlgorithm
 }
 
-// ResourceServer finds a resource server by its identifier; nil if there is none.
+// ResourceServer finds a resource server by its identifier, also the built-in one; nil if there is none.
 func (i *Instance) ResourceServer(identifier string) *ResourceServer {
+	if identifier == AdminServer {
+		return &builtin
+	}
 	for n := range i.ResourceServers {
 		if i.ResourceServers[n].Identifier == identifier {
 			return &i.ResourceServers[n]
@@ -79,6 +103,8 @@ type Client struct {
 	// self_signed_tls_client_auth the client's own. PEM.
 	Certificates []string     `json:"certificates,omitempty"`
 	Permissions  []Permission `json:"permissions,omitempty"`
+	// TokenExchange are those whose tokens the client may exchange for ours (RFC 8693); none: it may not.
+	TokenExchange []SubjectIssuer `json:"token_exchange,omitempty"`
 }
 
 // ClientSecret is one of at most two. In a Config, Value is clear, "sealed: v1:…", "hash: v1:…" or empty
@@ -150,4 +176,29 @@ func (f *FederatedCredential) Kind() string {
 type Permission struct {
 	ResourceServer string   `json:"resource_server"`
 	Scopes         []string `json:"scopes"`
+}
+
+// IssuerSelf is the issuer of a SubjectIssuer that stands for the client's own instance.
+const IssuerSelf = "self"
+
+// SubjectIssuer trusts somebody's tokens as the subject or actor of a token exchange (RFC 8693 §2.1).
+type SubjectIssuer struct {
+	Name     string          `json:"name"`
+	Status   Status          `json:"status,omitempty"`
+	Issuer   string          `json:"issuer"`             // compared exactly, or self; its keys by discovery, or
+	JWKS     json.RawMessage `json:"jwks,omitempty"`     // from here, or
+	JWKSURL  string          `json:"jwks_url,omitempty"` // from there
+	Audience string          `json:"audience"`           // one of aud; of self: a resource server of the instance
+	// Subject and Claims are conditions as those of a FederatedCredential; without Subject anybody of the issuer.
+	Subject string            `json:"subject,omitempty"`
+	Claims  map[string]string `json:"claims,omitempty"`
+	MaxAge  Duration          `json:"max_age,omitempty"` // bounds the age of a token; default none
+}
+
+// Credential is what a SubjectIssuer has in common with a federated credential.
+func (s *SubjectIssuer) Credential() *FederatedCredential {
+	return &FederatedCredential{
+		Name: s.Name, Status: s.Status, Issuer: s.Issuer, JWKS: s.JWKS, JWKSURL: s.JWKSURL, Audience: s.Audience,
+		Subject: s.Subject, Claims: s.Claims, MaxAge: s.MaxAge,
+	}
 }

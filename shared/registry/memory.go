@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // memory is a Store for tests of what stands on a registry: the contract of storetest, without a socket.
@@ -16,6 +17,9 @@ type memory struct {
 	names   map[Kind]map[string]struct{}
 	entries map[Kind]map[string]Entry
 	indexes map[string]map[string]Entry
+	used    map[string]map[string]time.Time // by client, then by secret
+	audit   []string
+	head    AuditHead
 }
 
 // NewMemory makes an empty Store that lives and dies with the process.
@@ -25,6 +29,7 @@ func NewMemory() Store {
 		names:   map[Kind]map[string]struct{}{},
 		entries: map[Kind]map[string]Entry{},
 		indexes: map[string]map[string]Entry{},
+		used:    map[string]map[string]time.Time{},
 	}
 }
 
@@ -70,20 +75,46 @@ func (m *memory) Names(ctx context.Context, kind Kind) ([]string, error) {
 }
 
 func (m *memory) Write(ctx context.Context, c Change) error {
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil || c.empty() {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	revision := m.fields[fieldRevision]
+	if c.Expect != "" && c.Expect != revision && (c.Expect != ExpectEmpty || revision != "") {
+		return ErrMoved
+	}
+	w := newWriting(c)
+	if c.Audit != nil {
+		entry, head, err := c.Audit.after(m.head, w.id)
+		if err != nil {
+			return err
+		}
+		m.audit, m.head = append(m.audit, entry), head
+	}
 	maps.Copy(m.fields, c.Set)
-	m.writeObject(c)
+	m.writeObject(c.Kind, c.Name, c.Entry, w.pending)
 	for _, field := range c.Unset {
 		delete(m.fields, field)
 	}
-	if len(c.Set) > 0 || c.movesRevisionLast() {
-		m.fields[fieldRevision] = newEdition()
+	delete(m.fields, fieldRevision)
+	switch {
+	case c.moves():
+		m.fields[fieldRevision] = w.next
+	case revision != "":
+		m.fields[fieldRevision] = revision
 	}
 	return nil
+}
+
+// Complete has nothing to do: a change is one step under the lock.
+func (m *memory) Complete(ctx context.Context) error { return ctx.Err() }
+
+func (m *memory) Audited(ctx context.Context, after, limit int64) ([]string, AuditHead, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := int64(len(m.audit))
+	return slices.Clone(m.audit[min(after, all):min(after+limit, all)]), m.head, ctx.Err()
 }
 
 func (m *memory) ResealField(ctx context.Context, field, before, after string) (bool, error) {
@@ -114,37 +145,32 @@ func (m *memory) ResealEntry(
 	return true, ctx.Err()
 }
 
-func (m *memory) writeObject(c Change) {
-	if c.Name == "" {
+func (m *memory) writeObject(kind Kind, name string, object *Entry, p pending) {
+	if name == "" {
 		return
 	}
-	if m.names[c.Kind] == nil {
-		m.names[c.Kind], m.entries[c.Kind] = map[string]struct{}{}, map[string]Entry{}
+	if m.names[kind] == nil {
+		m.names[kind], m.entries[kind] = map[string]struct{}{}, map[string]Entry{}
 	}
-	if c.Entry == nil {
-		delete(m.entries[c.Kind], c.Name)
-		delete(m.names[c.Kind], c.Name)
+	if object == nil {
+		delete(m.entries[kind], name)
+		delete(m.names[kind], name)
+		if kind == KindClient {
+			delete(m.used, name)
+		}
 	} else {
-		entry := Entry{Version: newEdition(), Value: c.Entry.Value}
-		m.names[c.Kind][c.Name], m.entries[c.Kind][c.Name] = struct{}{}, entry
-		for _, index := range c.Index {
+		entry := Entry{Version: newEdition(), Value: object.Value}
+		m.names[kind][name], m.entries[kind][name] = struct{}{}, entry
+		for _, index := range p.Index {
 			if m.indexes[index] == nil {
 				m.indexes[index] = map[string]Entry{}
 			}
-			m.indexes[index][c.Name] = entry
+			m.indexes[index][name] = entry
 		}
 	}
-	for _, index := range c.Unindex {
-		delete(m.indexes[index], c.Name)
+	for _, index := range p.Unindex {
+		delete(m.indexes[index], name)
 	}
-}
-
-// movesRevisionLast reports whether the last part of the change moves the revision: where it removes
-// fields, where it is asked for, where an object was written after the fields, for a process that loaded in
-// between remembers that the object is not there, and where a consumer changed: an authorizer that admits
-// nothing, and so compares no version, must notice too, also while a long apply goes on or after one was cut.
-func (c Change) movesRevisionLast() bool {
-	return c.Revision || len(c.Unset) > 0 || c.Name != "" && (len(c.Set) > 0 || c.Kind == KindConsumer)
 }
 
 // editionBytes tell two editions apart among all that a deployment will ever have, and print as 16

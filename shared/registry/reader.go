@@ -56,6 +56,8 @@ type Reader struct {
 
 	mu         sync.Mutex // guards the two generations
 	young, old map[string]found
+
+	uses uses // of clients' secrets
 }
 
 type loaded struct {
@@ -305,6 +307,13 @@ func (r *Reader) open(c *Consumer) error {
 		if c.JWT.keys, err = oauth.ParseJWKSet([]byte(clear), oauth.Pasted); err != nil {
 			return fmt.Errorf("read the JWK Set of consumer %s: %w", c.Name, err)
 		}
+	}
+	for upstream, key := range c.UpstreamKeys {
+		clear, err := open(r.keys, placeConsumerUpstreamKey(c.Name, upstream), key)
+		if err != nil {
+			return err
+		}
+		c.UpstreamKeys[upstream] = clear
 	}
 	if c.HMAC == nil {
 		return nil

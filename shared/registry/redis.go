@@ -2,129 +2,29 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
-
-// Bounds of a Redis connection. The client's own defaults repeat writes, wait five seconds and keep what a
-// frozen process can no longer use.
-const (
-	// callWithin bounds one call of a Store, dialing included: a caller waits for a decision, and what
-	// takes longer is a store that is away.
-	callWithin = time.Second
-	// maxConnections is what one process uses at most: a connection carries thousands of calls a second,
-	// and a thousand function instances share one server's maxclients.
-	maxConnections = 8
-	// maxIdle closes what was frozen with its process: platforms cut idle connections silently.
-	maxIdle = 30 * time.Second
-	// maxLifetime follows a DNS name that has moved to another server, with jitter so that not all move at
-	// once.
-	maxLifetime       = 10 * time.Minute
-	maxLifetimeJitter = time.Minute
-	// clusterReload is how old a process's map of the cluster may be; the client's minute is a minute of
-	// failures.
-	clusterReload = time.Second
-)
-
-// silence keeps the client library from writing to the process's error stream, where a log of JSON lines
-// stands: whatever fails comes back as the error of a call.
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}
-
-func init() { redis.SetLogger(silence{}) }
-
-// Connect makes a client for redis://[user:password@]host[:port][/db], rediss:// (TLS),
-// redis+sentinel://[user:password@]host:port,host:port/master[/db] and
-// redis+cluster://[…@]host:port,host:port, both also with rediss+. User and password are those of the data
-// nodes. It does not dial. No error holds the URL.
-func Connect(url string) (redis.UniversalClient, error) {
-	e, err := parseEndpoint(url)
-	if err != nil {
-		return nil, err
-	}
-	o := options(e)
-	switch {
-	case e.master != "":
-		return redis.NewFailoverClient(o.Failover()), nil
-	case e.cluster:
-		return newCluster(o), nil
-	}
-	return redis.NewClient(o.Simple()), nil
-}
-
-func options(e endpoint) *redis.UniversalOptions {
-	o := &redis.UniversalOptions{
-		Addrs: e.nodes, MasterName: e.master, DB: e.db,
-		Username: e.username, Password: e.password, Protocol: 3,
-		MaxRetries:            -1, // a write whose answer was lost must not be sent again blindly
-		ContextTimeoutEnabled: true,
-		DialTimeout:           callWithin,
-		DialerRetries:         1,
-		ReadTimeout:           callWithin,
-		WriteTimeout:          callWithin,
-		PoolTimeout:           callWithin,
-		PoolSize:              maxConnections,
-		PipelinePoolSize:      -1, // pipelines share the pool: a cold process dials once
-		ConnMaxIdleTime:       maxIdle,
-		ConnMaxLifetime:       maxLifetime,
-		ConnMaxLifetimeJitter: maxLifetimeJitter,
-		DisableIdentity:       true, // a round trip less on each new connection
-		MaintNotificationsConfig: &maintnotifications.Config{
-			Mode: maintnotifications.ModeDisabled, // another round trip, and goroutines
-		},
-	}
-	if e.secure {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return o
-}
-
-func newCluster(o *redis.UniversalOptions) redis.UniversalClient {
-	c := o.Cluster()
-	c.ClusterStateReloadInterval = clusterReload
-	client := redis.NewClusterClient(c)
-	client.OnNewNode(func(node *redis.Client) { node.AddHook(reloadOnDial{client}) })
-	return client
-}
-
-// reloadOnDial asks for a new map of the cluster when a node cannot be reached: it is probably no longer
-// the master.
-type reloadOnDial struct{ cluster *redis.ClusterClient }
-
-func (h reloadOnDial) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := next(ctx, network, address)
-		if err != nil {
-			h.cluster.ReloadState(ctx)
-		}
-		return conn, err
-	}
-}
-
-func (reloadOnDial) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (reloadOnDial) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
 
 // redisStore is the Store of everything but unit tests.
 type redisStore struct {
 	client redis.UniversalClient
 	space  Space
+	head   atomic.Pointer[AuditHead] // the newest audit entry that this process knows; a guess that saves a round trip
 }
 
 // NewRedis makes a Store under the prefix cell, default kg. Any server from Redis 6.2 on will do, also
 // Valkey.
 func NewRedis(client redis.UniversalClient, cell string) Store {
-	return &redisStore{client: client, space: Space(cell)}
+	s := &redisStore{client: client, space: Space(cell)}
+	s.head.Store(&AuditHead{})
+	return s
 }
 
 // filler puts commands into a pipeline.
@@ -168,7 +68,7 @@ func (s *redisStore) Fields(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the Snapshot: %w", err)
 	}
-	return fields.Val(), nil
+	return shown(fields.Val()), nil
 }
 
 func (s *redisStore) Revision(ctx context.Context) (string, error) {
@@ -217,8 +117,9 @@ func (s *redisStore) Indexed(ctx context.Context, indexes ...string) ([]map[stri
 	for i, reply := range replies {
 		found[i] = map[string]Entry{}
 		for name, text := range reply.Val() {
-			version, value, _ := strings.Cut(text, "\n")
-			found[i][name] = Entry{Version: version, Value: value}
+			if version, value, there := strings.Cut(text, "\n"); there {
+				found[i][name] = Entry{Version: version, Value: value}
+			}
 		}
 	}
 	return found, revision.Val(), nil
@@ -233,30 +134,6 @@ func (s *redisStore) Names(ctx context.Context, kind Kind) ([]string, error) {
 		return nil, fmt.Errorf("list names: %w", err)
 	}
 	return names.Val(), nil
-}
-
-// Write sends up to five parts one after another: the fields, the object, its indexes, what no longer leads
-// to it, and what ends the change. Where one fails the change is half done and safe: a second Write of the
-// same completes it.
-func (s *redisStore) Write(ctx context.Context, c Change) error {
-	version := newEdition()
-	parts := []struct {
-		what string
-		send func(context.Context, filler) error
-		fill filler
-	}{
-		{"fields", s.atomic, func(ctx context.Context, p redis.Pipeliner) { s.begin(ctx, p, c) }},
-		{"entry", s.wave, func(ctx context.Context, p redis.Pipeliner) { s.object(ctx, p, c, version) }},
-		{"indexes", s.wave, func(ctx context.Context, p redis.Pipeliner) { s.index(ctx, p, c, version) }},
-		{"old indexes", s.wave, func(ctx context.Context, p redis.Pipeliner) { s.unindex(ctx, p, c) }},
-		{"revision", s.atomic, func(ctx context.Context, p redis.Pipeliner) { s.end(ctx, p, c) }},
-	}
-	for _, part := range parts {
-		if err := part.send(ctx, part.fill); err != nil {
-			return fmt.Errorf("write %s of a change: %w", part.what, err)
-		}
-	}
-	return nil
 }
 
 // resealField, resealEntry and resealIndex replace a text by one that means the same, where it is still what was
@@ -305,49 +182,36 @@ func (s *redisStore) reseal(ctx context.Context, script *redis.Script, key strin
 	return done == 1, nil
 }
 
-func (s *redisStore) begin(ctx context.Context, p redis.Pipeliner, c Change) {
-	if len(c.Set) > 0 {
-		p.HSet(ctx, s.space.Snapshot(), c.Set)
-		p.HSet(ctx, s.space.Snapshot(), FieldRevision, newEdition())
-	}
-	if c.Name != "" && c.Entry != nil {
-		p.SAdd(ctx, s.space.Names(c.Kind), c.Name)
-	}
+// markUsed notes a use. KEYS: the client's hash. ARGV: field, Unix seconds, seconds within which a use stands.
+var markUsed = redis.NewScript(`
+if redis.call('HEXISTS', KEYS[1], 'entry') == 0 then return 0 end
+local had = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
+local since = tonumber(ARGV[2]) - had
+if since >= 0 and since < tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1`)
+
+func (s *redisStore) MarkUsed(ctx context.Context, client, secret string, at time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	key := s.space.Entry(KindClient, client)
+	return markUsed.Run(ctx, s.client, []string{key}, fieldUsed+secret, at.Unix(), int64(useEvery/time.Second)).Err()
 }
 
-func (s *redisStore) object(ctx context.Context, p redis.Pipeliner, c Change, version string) {
-	switch key := s.space.Entry(c.Kind, c.Name); {
-	case c.Name == "":
-	case c.Entry == nil:
-		p.Del(ctx, key)
-	default:
-		p.HSet(ctx, key, FieldVersion, version, FieldEntry, c.Entry.Value)
+func (s *redisStore) UsedAt(ctx context.Context, client string) (map[string]time.Time, error) {
+	var fields *redis.MapStringStringCmd
+	err := s.wave(ctx, func(ctx context.Context, p redis.Pipeliner) {
+		fields = p.HGetAll(ctx, s.space.Entry(KindClient, client))
+	})
+	if err != nil {
+		return nil, err
 	}
-}
-
-func (s *redisStore) index(ctx context.Context, p redis.Pipeliner, c Change, version string) {
-	if c.Name == "" || c.Entry == nil {
-		return
+	at := map[string]time.Time{}
+	for field, text := range fields.Val() {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if secret, is := strings.CutPrefix(field, fieldUsed); is && err == nil {
+			at[secret] = time.Unix(seconds, 0)
+		}
 	}
-	for _, index := range c.Index {
-		p.HSet(ctx, s.space.Index(index), c.Name, version+"\n"+c.Entry.Value)
-	}
-}
-
-func (s *redisStore) unindex(ctx context.Context, p redis.Pipeliner, c Change) {
-	for _, index := range c.Unindex {
-		p.HDel(ctx, s.space.Index(index), c.Name)
-	}
-}
-
-func (s *redisStore) end(ctx context.Context, p redis.Pipeliner, c Change) {
-	if len(c.Unset) > 0 {
-		p.HDel(ctx, s.space.Snapshot(), c.Unset...)
-	}
-	if c.Name != "" && c.Entry == nil {
-		p.SRem(ctx, s.space.Names(c.Kind), c.Name)
-	}
-	if c.movesRevisionLast() {
-		p.HSet(ctx, s.space.Snapshot(), FieldRevision, newEdition())
-	}
+	return at, nil
 }

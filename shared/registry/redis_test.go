@@ -104,7 +104,12 @@ func TestRoundTripsOfTheStore(t *testing.T) {
 			all := change
 			all.Unindex, all.Unset = []string{"x", "y"}, []string{"a", "b"}
 			return store.Write(ctx, all)
-		}, 5},
+		}, 3},
+		"an audit entry alone": {func() error {
+			return store.Write(ctx, registry.Change{Audit: &registry.AuditEntry{Action: "x"}})
+		}, 1},
+		"nothing to complete": {func() error { return store.Complete(ctx) }, 1},
+		"the audit trail":     {func() error { _, _, err := store.Audited(ctx, 0, 9); return err }, 1},
 	}
 	for name, test := range tests {
 		proxy.Reset()
@@ -117,58 +122,98 @@ func TestRoundTripsOfTheStore(t *testing.T) {
 	}
 }
 
-// failing fails every wave from the nth on, as if the process died there.
-type failing struct{ left int }
-
-var errDied = errors.New("died")
-
-func (*failing) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (*failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
-		if f.left--; f.left < 0 {
-			return errDied
-		}
-		return next(ctx, commands)
-	}
-}
-
-// A change that stops anywhere leaves no name that leads to nothing, no removed object that still stands,
-// and no index entry without its object; the same change again completes it.
+// A change that stops anywhere leaves a registry in which every name and index is old or new once another write has come, also one that
+// has nothing to do with it; and a removed object is remembered for a day, and no longer.
 func TestHalfDoneChanges(t *testing.T) {
 	t.Parallel()
 	add := registry.Change{Set: map[string]string{"claim:uid": ""}, Kind: registry.KindConsumer, Name: "c",
 		Entry: &registry.Entry{Value: "{}"}, Index: []string{"i"}}
 	remove := registry.Change{Kind: registry.KindConsumer, Name: "c", Unindex: []string{"i"},
 		Unset: []string{"claim:uid"}}
-	for waves := range 6 {
+	for trips := range 6 {
 		server := miniredis.RunT(t)
-		client := connect(t, "redis://"+server.Addr())
-		sound := registry.NewRedis(client, "kg")
-		half := connect(t, "redis://"+server.Addr())
-		half.AddHook(&failing{left: waves})
-		err := registry.NewRedis(half, "kg").Write(t.Context(), add)
-		if err != nil && !errors.Is(err, errDied) {
-			t.Fatal(err)
+		server.SetTime(time.Now())
+		sound := registry.NewRedis(connect(t, "redis://"+server.Addr()), "kg")
+		for _, change := range []registry.Change{add, remove} {
+			proxy := storetest.NewProxy(t, server.Addr())
+			proxy.DieAfter(trips, false)
+			err := registry.NewRedis(connect(t, "redis://"+proxy.Address()), "kg").Write(t.Context(), change)
+			if err := sound.Write(t.Context(), registry.Change{Revision: true}); err != nil {
+				t.Fatal(err)
+			}
+			names, _ := sound.Names(t.Context(), registry.KindConsumer)
+			entries, _, _ := sound.Entries(t.Context(), registry.KindConsumer, "c")
+			found, _, _ := sound.Indexed(t.Context(), "i")
+			fields, _ := sound.Fields(t.Context())
+			if len(names) != len(entries) || len(names) != len(found[0]) || len(fields) != 1+len(names) {
+				t.Errorf("died after %d: names %v, entries %v, found %v, fields %v", trips, names, entries, found, fields)
+			}
+			if added := change.Entry != nil; err == nil && (len(names) == 1) != added {
+				t.Errorf("died after %d: written, and not there", trips)
+			}
+			if err := sound.Write(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if server.Exists("kg:{i:i}") && !server.Exists("kg:{c:c}") || !server.Exists("kg:{s}") && waves > 0 {
-			t.Errorf("added, died after %d waves: %v", waves, server.Keys())
+		if !server.Exists("kg:{c:c}") || server.TTL("kg:{c:c}") != 24*time.Hour || server.TTL("kg:{i:i}") != 24*time.Hour {
+			t.Errorf("a removed object is not remembered: %v", server.Keys())
 		}
-		if err := sound.Write(t.Context(), add); err != nil || len(server.Keys()) != 4 {
-			t.Errorf("completed after %d waves: %v, %v", waves, server.Keys(), err)
+		server.FastForward(25 * time.Hour)
+		if got := server.Keys(); !slices.Equal(got, []string{"kg:{s}"}) {
+			t.Errorf("left %v", got)
 		}
-		half = connect(t, "redis://"+server.Addr())
-		half.AddHook(&failing{left: waves})
-		_ = registry.NewRedis(half, "kg").Write(t.Context(), remove)
-		if waves > 0 && server.Exists("kg:{c:c}") {
-			t.Errorf("removed, died after %d waves: %v", waves, server.Keys())
-		}
-		if listed, _ := server.SIsMember("kg:{s}:names:consumer", "c"); !listed && server.Exists("kg:{i:i}") {
-			t.Errorf("after %d waves an index leads to what is not listed", waves)
-		}
-		if err := sound.Write(t.Context(), remove); err != nil || !slices.Equal(server.Keys(), []string{"kg:{s}"}) {
-			t.Errorf("completed after %d waves: %v, %v", waves, server.Keys(), err)
-		}
+	}
+}
+
+// What a writer sends who was held up on its way comes too late once another has completed his change and gone on.
+func TestLateWritesAreNone(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	server.SetTime(time.Now())
+	store := registry.NewRedis(connect(t, "redis://"+server.Addr()), "kg")
+	change := registry.Change{Kind: registry.KindConsumer, Name: "c", Entry: &registry.Entry{Value: "1"}, Index: []string{"i"}}
+	late := &held{open: make(chan struct{}), at: make(chan struct{}, 1)}
+	slow := connect(t, "redis://"+server.Addr())
+	slow.AddHook(late)
+	done := make(chan error)
+	go func() { done <- registry.NewRedis(slow, "kg").Write(t.Context(), change) }()
+	<-late.at // its first part is written, the second on its way
+	if err := store.Write(t.Context(), registry.Change{Kind: registry.KindConsumer, Name: "c", Unindex: []string{"i"}}); err != nil {
+		t.Fatal(err)
+	}
+	close(late.open)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	names, _ := store.Names(t.Context(), registry.KindConsumer)
+	entries, _, _ := store.Entries(t.Context(), registry.KindConsumer, "c")
+	found, _, err := store.Indexed(t.Context(), "i")
+	if err != nil || len(names)+len(entries)+len(found[0]) != 0 {
+		t.Errorf("the removed consumer is back: %v %v %v, %v", names, entries, found, err)
+	}
+	change.Entry.Value = "2"
+	if err := store.Write(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	entries, _, _ = store.Entries(t.Context(), registry.KindConsumer, "c")
+	if found, _, _ = store.Indexed(t.Context(), "i"); entries["c"].Value != "2" || found[0]["c"] != entries["c"] {
+		t.Errorf("a consumer that is added again: %v %v", entries, found)
+	}
+	if server.TTL("kg:{c:c}") != 0 || server.TTL("kg:{i:i}") != 0 {
+		t.Error("a consumer that is added again would be forgotten")
+	}
+}
+
+// held keeps a client's pipelines until it may go on.
+type held struct{ open, at chan struct{} }
+
+func (*held) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*held) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h *held) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		h.at <- struct{}{}
+		<-h.open
+		return next(ctx, commands)
 	}
 }
 

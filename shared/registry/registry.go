@@ -3,8 +3,9 @@
 // the stored entries alike.
 //
 // A request meets it as a Snapshot, the small things loaded whole, and through a Reader, which finds consumers and clients one at a
-// time by index and keeps them in the process under the registry's revision. A change goes through Apply: everything is validated
-// first, then written entry by entry into a Store, each write valid by itself, the revision last.
+// time by index and keeps them in the process under the registry's revision. A change goes through Apply, which makes the registry what
+// a file says, or, one object at a time, through an Editor: everything is validated first, then written into a Store, each object whole
+// with its entry in the audit trail, onto the revision on which it was judged. Dump and Restore keep a registry in one file.
 //
 // Values that a Snapshot or Reader hands out are immutable and shared: nobody changes them. Nothing here starts a goroutine or a
 // timer; what is old is noticed on the request path.
@@ -104,6 +105,7 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 type Config struct {
 	Version              int                   `json:"version"`
 	Currency             string                `json:"currency,omitempty"`
+	Pepper               Secret                `json:"pepper,omitempty"` // of an export: sealed, what its hashes are made with
 	Instances            []Instance            `json:"instances,omitempty"`
 	Domains              []Domain              `json:"domains,omitempty"`
 	Upstreams            []Upstream            `json:"upstreams,omitempty"`

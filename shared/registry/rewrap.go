@@ -45,6 +45,9 @@ func Rewrap(ctx context.Context, store Store, keys *seal.Keys) (Rewrapped, error
 		return Rewrapped{}, errors.New("rewrap: no master key, or a store that cannot")
 	}
 	w := &rewrapper{store: resealer, keys: keys}
+	if err := store.Complete(ctx); err != nil { // what is pending is sealed under the older key
+		return w.Rewrapped, err
+	}
 	if err := w.fields(ctx); err != nil {
 		return w.Rewrapped, err
 	}
@@ -81,6 +84,10 @@ func (w *rewrapper) fields(ctx context.Context) error {
 		for i, key := range u.APIKeys {
 			field := fieldUpstream + name
 			held[field] = append(held[field], sealedAt{placeUpstreamKey(name, i), key})
+		}
+		if u.Auth != nil {
+			field := fieldUpstream + name
+			held[field] = append(held[field], sealedAt{placeUpstreamOAuth(name), u.Auth.OAuth[oauthSecret]})
 		}
 	}
 	if snapshot.Global != nil {
@@ -185,6 +192,9 @@ func clientSealed(c *Client) []sealedAt {
 
 func consumerSealed(c *Consumer) []sealedAt {
 	var list []sealedAt
+	for upstream, key := range c.UpstreamKeys {
+		list = append(list, sealedAt{placeConsumerUpstreamKey(c.Name, upstream), key})
+	}
 	if c.JWT != nil {
 		list = append(list, sealedAt{placeConsumerJWKS(c.Name), c.JWT.JWKS})
 	}

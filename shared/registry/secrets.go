@@ -3,6 +3,7 @@ package registry
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,6 +34,10 @@ func (s *sealer) told(object, id, secret string) GeneratedSecret {
 
 // clear returns the secret that a Config means, which may come sealed.
 func (s *sealer) clear(at spot, place string, secret Secret) (string, bool) {
+	if _, kept := keptIndex(secret); kept {
+		s.fault(at, "is the mark of a secret that is kept, and not the secret; leave it out, or write the secret")
+		return "", false
+	}
 	sealed, is := strings.CutPrefix(string(secret), sealedPrefix)
 	if !is {
 		return string(secret), true
@@ -165,14 +170,37 @@ func (s *sealer) upstream(at spot, u, had *Upstream) {
 		}
 		u.APIKeys[i] = s.seal(at.key("api_keys").item(i), placeUpstreamKey(u.Name, i), key, before)
 	}
+	if u.Auth == nil || u.Auth.OAuth[oauthSecret] == "" {
+		return
+	}
+	auth := *u.Auth
+	u.Auth, auth.OAuth = &auth, maps.Clone(auth.OAuth)
+	var before Secret
+	if had != nil && had.Auth != nil {
+		before = had.Auth.OAuth[oauthSecret]
+	}
+	spot := at.key("auth").key("oauth").key(oauthSecret)
+	auth.OAuth[oauthSecret] = s.seal(spot, placeUpstreamOAuth(u.Name), auth.OAuth[oauthSecret], before)
 }
+
+// oauthSecret is the one member of an upstream's oauth that is a secret.
+const oauthSecret = "client_secret"
 
 // consumer gives a consumer's credentials their stored forms, and generates what is absent and was never there.
 func (s *sealer) consumer(at spot, c, had *Consumer) []GeneratedSecret {
 	if had == nil {
 		had = &Consumer{}
 	}
+	s.upstreamKeys(at.key("upstream_keys"), c, had)
 	return slices.Concat(s.consumerJWT(at, c, had), s.consumerKeys(at, c, had), s.consumerHMAC(at, c, had))
+}
+
+// upstreamKeys seals a consumer's own provider keys.
+func (s *sealer) upstreamKeys(at spot, c, had *Consumer) {
+	c.UpstreamKeys = maps.Clone(c.UpstreamKeys)
+	for upstream, key := range c.UpstreamKeys {
+		c.UpstreamKeys[upstream] = s.seal(at.key(upstream), placeConsumerUpstreamKey(c.Name, upstream), key, had.UpstreamKeys[upstream])
+	}
 }
 
 // consumerJWT seals a JWK Set that holds a shared secret, and fills the value that names the consumer.

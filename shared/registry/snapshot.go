@@ -70,6 +70,12 @@ const placePepper = "pepper"
 func placeUpstreamKey(upstream string, i int) string {
 	return fmt.Sprintf("upstream/%s/api_keys/%d", upstream, i)
 }
+func placeUpstreamOAuth(upstream string) string {
+	return "upstream/" + upstream + "/oauth/client_secret"
+}
+func placeConsumerUpstreamKey(consumer, upstream string) string {
+	return "consumer/" + consumer + "/upstream_keys/" + upstream
+}
 func placeConsumerJWKS(consumer string) string { return "consumer/" + consumer + "/jwt/jwks" }
 
 // PlaceClientSecret is the place to which the hash and the sealed value of a client's secret are bound.
@@ -204,7 +210,12 @@ func (s *Snapshot) readUpstream(name, text string, keys *seal.Keys) error {
 		}
 		u.APIKeys[i] = clear
 	}
-	return nil
+	if u.Auth == nil || u.Auth.OAuth[oauthSecret] == "" {
+		return nil
+	}
+	clear, err := open(keys, placeUpstreamOAuth(name), u.Auth.OAuth[oauthSecret])
+	u.Auth.OAuth[oauthSecret] = clear
+	return err
 }
 
 func (s *Snapshot) readGlobal(text string, keys *seal.Keys) error {

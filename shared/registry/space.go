@@ -11,6 +11,9 @@ func (s Space) Snapshot() string { return string(s) + ":{s}" }
 // Names is the set of the names of all objects of a kind.
 func (s Space) Names(kind Kind) string { return string(s) + ":{s}:names:" + string(kind) }
 
+// Audit is the list of the audit trail's entries.
+func (s Space) Audit() string { return string(s) + ":{s}:audit" }
+
 // Keyring is the hash of an instance's sealed private keys.
 func (s Space) Keyring(instance string) string { return string(s) + ":{s}:keyring:" + instance }
 

@@ -40,12 +40,33 @@ func (f Faults) Error() string {
 // applied. It looks at nothing outside: no store, no network, no clock. Time grows with the size of the
 // Config alone.
 func Validate(c *Config) Faults {
+	return newValidator(c).all(c)
+}
+
+// validateBeside judges a Config that has some of the consumers of a registry only: what the others use counts too.
+func validateBeside(c *Config, s *Snapshot) Faults {
 	v := newValidator(c)
+	for _, claim := range s.Claims {
+		v.claims[claim] = true
+	}
+	for _, place := range s.JWTPlaces {
+		v.places[place] = true
+	}
+	for _, place := range s.KeyPlaces {
+		v.keyPlaces[place] = true
+	}
+	return v.all(c)
+}
+
+func (v *validator) all(c *Config) Faults {
 	if c.Version != 1 {
 		v.fault("version", "is not 1; write version: 1")
 	}
 	if c.Currency != "" && !isCurrency(c.Currency) {
 		v.fault("currency", "is not a currency code of three capital letters; write one such as USD")
+	}
+	if sealed, is := strings.CutPrefix(string(c.Pepper), sealedPrefix); c.Pepper != "" && (!is || judgeSealed(sealed) != "") {
+		v.fault("pepper", "is not sealed; write it as export prints it, or leave it out")
 	}
 	v.instances(c.Instances)
 	v.domains(c.Domains)
@@ -54,7 +75,7 @@ func Validate(c *Config) Faults {
 	v.groups(c.Groups)
 	v.consumers(c.Consumers)
 	v.global(c.GlobalAuthentication)
-	v.notYetPrices(c.Prices)
+	v.prices(c.Prices)
 	return v.faults
 }
 

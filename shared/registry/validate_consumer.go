@@ -3,6 +3,7 @@ package registry
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"keyless/shared/oauth"
 	"keyless/shared/seal"
@@ -43,6 +44,7 @@ func (v *validator) consumers(list []Consumer) {
 		}
 		v.authorizations(at.key("authorizations"), c.Authorizations)
 		v.limits(at.key("limits"), c.Limits)
+		v.upstreamKeys(at.key("upstream_keys"), c.UpstreamKeys)
 		v.notYetConsumer(at, c)
 	}
 }
@@ -59,6 +61,9 @@ func (v *validator) authorizations(list spot, authorizations []Authorization) {
 	}
 }
 
+// maxSkew is far above what clocks differ by, and below the hour for which a revocation outlives its token.
+const maxSkew = 10 * time.Minute
+
 func (v *validator) jwt(at spot, consumer string, j *JWTCredential) {
 	keys, sources := v.keySource(at, j.JWKSURL, j.JWKS)
 	v.wrong(at.key("claim"), judgeWord(j.Claim))
@@ -74,8 +79,11 @@ func (v *validator) jwt(at spot, consumer string, j *JWTCredential) {
 	if j.MaxLifetime < 0 {
 		v.fault(at.key("max_lifetime"), "is negative; write such as 7d")
 	}
-	if j.Skew != nil && *j.Skew < 0 {
-		v.fault(at.key("skew"), "is negative; write such as 30s")
+	if j.Skew != nil && (*j.Skew < 0 || time.Duration(*j.Skew) > maxSkew) {
+		v.fault(at.key("skew"), "is not between 0s and 10m; write such as 30s")
+	}
+	if j.RequireDPoP && (j.Place().Name != BearerPlace.Name || j.Place().In != InHeader) {
+		v.fault(at.key("require_dpop"), "needs the token in the header Authorization (RFC 9449 §7.1); leave out header, query and cookie")
 	}
 	v.claimsToHeaders(at.key("claims_to_headers"), j.ClaimsToHeaders)
 	v.bounded(at, j)

@@ -124,11 +124,13 @@ func (v *validator) apis(list []API) {
 		if a.ResourceServer != "" {
 			v.boundServer(at.key("resource_server"), a.ResourceServer)
 		}
+		v.requiredScopes(at.key("scopes"), a.Scopes)
 		v.targets(at.key("upstreams"), a)
 		v.oneOf(at.key("on_client_gone"), a.OnClientGone, "cancel", "drain")
 		v.positive(at.key("max_tokens_default"), a.MaxTokensDefault)
 		v.positive(at.key("body_max_bytes"), a.BodyMaxBytes)
 		v.positive(at.key("concurrency"), a.Concurrency)
+		v.forwarding(at, a)
 		v.notYetAPI(at, a)
 		v.limits(at.key("limits"), a.Limits)
 	}
@@ -208,7 +210,7 @@ func (v *validator) authentication(at spot, a *Authentication) {
 func (v *validator) boundServer(at spot, identifier string) {
 	var all []string
 	for _, in := range v.byID {
-		if in.ResourceServer(identifier) != nil {
+		if in.ResourceServer(identifier) != nil && identifier != AdminServer {
 			return
 		}
 		for _, rs := range in.ResourceServers {
@@ -269,5 +271,5 @@ func (v *validator) limits(at spot, l *Limits) {
 	v.positive(at.key("calls_per_hour"), l.CallsPerHour)
 	v.positive(at.key("calls_per_day"), l.CallsPerDay)
 	v.positive(at.key("calls_per_month"), l.CallsPerMonth)
-	v.notYetLimits(at, l)
+	v.usageLimits(at, l)
 }

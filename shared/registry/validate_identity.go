@@ -33,7 +33,7 @@ func (v *validator) instances(list []Instance) {
 		in, at := &list[i], spot("instances").item(i)
 		v.instanceID(at.key("id"), in.ID, seen)
 		v.text(at.key("description"), in.Description, true, maxText)
-		if in.PrivacyAgreement != "accepted" {
+		if in.PrivacyAgreement != accepted {
 			v.fault(at.key("privacy_agreement"), "is required; write accepted once you have accepted it")
 		}
 		v.status(at.key("m2m"), in.M2M)
@@ -83,6 +83,8 @@ func (v *validator) resourceServers(list spot, servers []ResourceServer) {
 		rs, at := &servers[i], list.item(i)
 		if judgement := judgeIdentifier(rs.Identifier); judgement != "" {
 			v.fault(at.key("identifier"), "%s", judgement)
+		} else if rs.Identifier == AdminServer {
+			v.fault(at.key("identifier"), "is that of the admin API, which every instance has; write another")
 		} else if seen[rs.Identifier] {
 			v.fault(at.key("identifier"), "%q stands twice in the instance; write another", rs.Identifier)
 		}
@@ -128,6 +130,7 @@ func (v *validator) clients(list spot, in *Instance) {
 		v.clientAuthentication(at.key("authentication"), c)
 		v.clientSecrets(at.key("secrets"), c.Secrets)
 		v.clientProof(at, in, c)
+		v.tokenExchange(at.key("token_exchange"), in, c.TokenExchange)
 		v.notYetClient(at, c)
 		v.permissions(at.key("permissions"), in, c.Permissions)
 	}
@@ -193,5 +196,13 @@ func (v *validator) permissionScopes(list spot, rs *ResourceServer, scopes []str
 	}
 	for i, s := range scopes {
 		known(v, list.item(i), "a scope of that resource server", s, offered)
+	}
+}
+
+// requiredScopes judges what an API asks of a token. They need not be scopes of ours: another issuer's tokens have theirs.
+func (v *validator) requiredScopes(list spot, scopes []string) {
+	v.unique(list, scopes)
+	for i, s := range scopes {
+		v.wrong(list.item(i), judgeIdentifier(s))
 	}
 }

@@ -37,6 +37,8 @@ type assertion struct {
 	named string       // the federated credential that it is for, "": any
 	leaf  string       // certificate of x509-jwt-bearer, PEM
 	chain string       // what stands between it and the authority, PEM
+
+	endpoint string // that it was sent to
 }
 
 // own reports whether the client says it of itself (RFC 7523 §3: iss and sub are the client_id), and not an issuer.
@@ -44,9 +46,10 @@ func (a *assertion) own() bool { return a.token.Claims.Issuer == a.token.Claims.
 
 // readAssertion reads an assertion through the strict door that every JWT passes, and finds whom it shall prove: an own
 // one names its client, of an issuer's identity the caller says whose it is.
-func readAssertion(f form) (proof, reason) {
+func readAssertion(f form, endpoint string) (proof, reason) {
 	a := &assertion{
-		kind: f.one(paramAssertionType), id: f.one(paramClientID), named: f.one(paramCredentialName),
+		endpoint: endpoint,
+		kind:     f.one(paramAssertionType), id: f.one(paramClientID), named: f.one(paramCredentialName),
 		leaf: f.one(paramCertificate), chain: f.one(paramChain),
 	}
 	p := proof{method: oauth.FederatedIdentity, assertion: a}
@@ -82,14 +85,15 @@ func readAssertion(f form) (proof, reason) {
 }
 
 // ownWrong judges the claims of a client's own assertion, RFC 7523 §3 and draft-ietf-oauth-rfc7523bis: aud is one
-// string, exactly our issuer or our token endpoint, so that what was made for us is worth nothing elsewhere and the
+// string, exactly our issuer, our token endpoint or the endpoint that it was sent to, so that what was made for us is worth nothing elsewhere and the
 // other way round. It returns what is wrong, "" for nothing.
 func (e *endpoint) ownWrong(instance string, c *registry.Client, a *assertion) string {
 	claims := a.token.Claims
 	audience, isString := oauth.String(claims.All["aud"])
 	allowed := []string{e.issuer(instance)}
 	if c.AssertionAudience != registry.AudienceIssuer {
-		allowed = append(allowed, e.tokenURL+"/"+instance+"/oauth2/token")
+		base := e.tokenURL + "/" + instance + "/oauth2/"
+		allowed = append(allowed, base+endpointToken, base+a.endpoint)
 	}
 	switch now := e.now(); {
 	case !hasType(a.token, oauth.TypeClientAssertion):

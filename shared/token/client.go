@@ -42,7 +42,8 @@ func (e *endpoint) readProof(r *http.Request, f form) (proof, reason) {
 	case asserted != (f.one(paramAssertionType) != ""):
 		return proof{}, badAssertion
 	case asserted:
-		return readAssertion(f)
+		_, endpoint, _ := placeOf(r.URL.EscapedPath())
+		return readAssertion(f, endpoint)
 	case len(headers) == 1:
 		p, ok := parseBasic(headers[0])
 		if !ok {
@@ -159,7 +160,9 @@ func (e *endpoint) proves(
 	}
 	switch p.method {
 	case oauth.ClientSecretBasic, oauth.ClientSecretPost:
-		return provesSecret(s.Pepper, instance, c, p.secrets, e.now()), nil
+		secret := provesSecret(s.Pepper, instance, c, p.secrets, e.now())
+		e.used(ctx, instance, client, secret)
+		return secret != "", nil
 	case oauth.ClientSecretJWT:
 		return e.provesSecretJWT(ctx, instance, c, p.assertion)
 	case oauth.PrivateKeyJWT:

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"keyless/shared/auth"
@@ -23,10 +24,10 @@ type Secrets interface {
 	ClientSecret(c *registry.Client, s registry.ClientSecret) (registry.Secret, error)
 }
 
-// provesSecret compares the secrets with every live one of the client. It does the same work for a client that does
-// not exist, against hashes that match nothing, and never stops early.
-func provesSecret(pepper []byte, instance string, c *registry.Client, secrets []string, now time.Time) bool {
-	proven := false
+// provesSecret compares the secrets with every live one of the client, and returns the id of the one that fits, "" for
+// none. It does the same work for a client that does not exist, against hashes that match nothing, and never stops early.
+func provesSecret(pepper []byte, instance string, c *registry.Client, secrets []string, now time.Time) string {
+	proven := ""
 	for slot := range max(maxSecrets, len(c.Secrets)) {
 		var stored registry.ClientSecret
 		if slot < len(c.Secrets) && c.Secrets[slot].Live(now) {
@@ -35,11 +36,26 @@ func provesSecret(pepper []byte, instance string, c *registry.Client, secrets []
 		place := registry.PlaceClientSecret(instance, c.ID, stored.ID)
 		for _, secret := range secrets {
 			if seal.Matches(pepper, place, secret, stored.Hash) {
-				proven = true
+				proven = stored.ID
 			}
 		}
 	}
 	return proven
+}
+
+// used tells the log, and whoever wants to know, which secret of a client was used. That it cannot be noted keeps nobody
+// from a token.
+func (e *endpoint) used(ctx context.Context, instance string, c *registry.Client, secret string) {
+	if c == nil || secret == "" {
+		return
+	}
+	note(ctx, slog.String("client_secret_id", secret))
+	if e.lastUse == nil {
+		return
+	}
+	if err := e.lastUse.SecretUsed(ctx, instance, c.ID, secret); err != nil {
+		e.log.LogAttrs(ctx, slog.LevelWarn, "last use of a secret not noted", slog.String("reason", err.Error()))
+	}
 }
 
 // provesSecretJWT judges client_secret_jwt: an assertion of HS256 keyed by a live secret (OpenID Connect Core 1.0 §9).
@@ -49,7 +65,7 @@ func (e *endpoint) provesSecretJWT(
 	if e.ownWrong(instance, c, a) != "" {
 		return false, nil
 	}
-	proven := false
+	proven := ""
 	for slot := range max(maxSecrets, len(c.Secrets)) {
 		clear := nobodysSecret
 		if slot < len(c.Secrets) && c.Secrets[slot].Live(e.now()) {
@@ -61,13 +77,17 @@ func (e *endpoint) provesSecretJWT(
 		}
 		key := oauth.Key{Public: []byte(clear), Algorithms: []string{oauth.AssertionSecretAlgorithm}}
 		if len(clear) >= minAssertionSecret && auth.Verifies(a.token, key) && clear != nobodysSecret {
-			proven = true
+			proven = c.Secrets[slot].ID
 		}
 	}
-	if !proven {
+	if proven == "" {
 		return false, nil
 	}
-	return e.once(ctx, instance, c, a)
+	first, err := e.once(ctx, instance, c, a)
+	if first && err == nil {
+		e.used(ctx, instance, c, proven)
+	}
+	return first, err
 }
 
 // nobodysSecret is verified against in the place of one that is not there.

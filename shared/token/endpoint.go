@@ -1,14 +1,17 @@
 // Package token is the token endpoint of an instance: POST /{instance}/oauth2/token. It exists so that a
-// machine that proves itself gets a short-lived access token for one resource server, and nothing else gets one.
+// machine that proves itself gets a short-lived access token for one resource server, and nothing else gets one. Beside
+// it stand /introspect, where a resource server asks about a token, and /revoke, where a client gives its own back.
 //
 // A request meets it once: the form is read strictly (form.go), the client proves itself (client.go) by a secret, by
 // an assertion that it signs (assertion.go), by an identity that somebody else issues (federated.go) or by a
-// certificate (certificate.go), what it asks for is compared with what it was granted (scope.go), and a token is minted with
-// the instance's active signing key (mint.go). A refusal is a value of errors.go; a failure of ours is an
+// certificate (certificate.go), what it asks for is compared with what it was granted (scope.go), or with that and the
+// token that it exchanges (exchange.go), and a token is minted with the instance's active signing key (mint.go). The two
+// other endpoints judge a token of ours (own_token.go). A refusal is a value of errors.go; a failure of ours is an
 // error, which the caller sees as 503 and the log sees in words.
 //
 // Sources: RFC 6749 §2.3.1, §3.2, §4.4, §5; RFC 8707 §2 (resource); RFC 9068 (access token); RFC 6750; RFC 7521,
-// 7523 (assertions); RFC 8705 (certificates).
+// 7523 (assertions); RFC 8705 (certificates); RFC 9449 (DPoP); RFC 7009 (revocation); RFC 7662 (introspection);
+// RFC 8693 (exchange).
 // Nothing outlives its request. The handler is safe for concurrent use.
 package token
 
@@ -42,6 +45,12 @@ type Signer interface {
 	Sign(ctx context.Context, instance, kid string, payload []byte) (string, error)
 }
 
+// LastUse notes when secrets are used; *registry.Reader satisfies it.
+type LastUse interface {
+	// SecretUsed notes that a secret proved a client just now. At most one round trip, seldom.
+	SecretUsed(ctx context.Context, instance, client, secret string) error
+}
+
 // Options of the endpoint. Reader, Signer and PublicURL are required; Keys, Nonces and Secrets are by what clients use.
 type Options struct {
 	Reader    Registry
@@ -52,10 +61,13 @@ type Options struct {
 	Log       *slog.Logger     // nil: slog.Default
 
 	Keys     KeySource      // of clients and issuers: for assertions and certificates
-	Nonces   Nonces         // for assertions, which are used once; without it they are a failure
+	Nonces   Nonces         // for assertions and DPoP proofs, which are used once; without it they are a failure
 	Secrets  Secrets        // for client_secret_jwt
+	LastUse  LastUse        // nil: nobody wants to know
 	Failures Failures       // nil: failures are not limited
 	Proxies  config.Proxies // whose X-Client-Cert and X-Forwarded-For are believed; nil: nobody's
+
+	Revocations Revocations // of tokens; without it introspecting, revoking and exchanging one of ours are a failure
 }
 
 type endpoint struct {
@@ -69,17 +81,22 @@ type endpoint struct {
 	keys     KeySource
 	nonces   Nonces
 	secrets  Secrets
+	lastUse  LastUse
 	failures Failures
 	proxies  config.Proxies
 	blocks   blocks
+
+	revocations    Revocations
+	introspections introspections
 }
 
-// New makes the handler. Everything else than the token path of an instance is 404.
+// New makes the handler. Everything else than the three paths of an instance is 404.
 func New(o Options) http.Handler {
 	e := &endpoint{
 		reader: o.Reader, signer: o.Signer, public: strings.TrimSuffix(o.PublicURL, "/"), now: o.Now, log: o.Log,
 		tokenURL: strings.TrimSuffix(o.TokenURL, "/"),
 		keys:     o.Keys, nonces: o.Nonces, secrets: o.Secrets, failures: o.Failures, proxies: o.Proxies,
+		lastUse: o.LastUse, revocations: o.Revocations,
 	}
 	if e.tokenURL == "" {
 		e.tokenURL = e.public
@@ -93,15 +110,23 @@ func New(o Options) http.Handler {
 	return e
 }
 
-// instanceOf judges a path as it was sent: what needs decoding or cleaning is another path, and is never redirected.
-func instanceOf(path string) (string, bool) {
-	instance, is := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/oauth2/token")
-	return instance, is && oauth.ValidInstance(instance)
+// The endpoints of an instance, as they stand behind /{instance}/oauth2/.
+const (
+	endpointToken      = "token"
+	endpointIntrospect = "introspect"
+	endpointRevoke     = "revoke"
+)
+
+// placeOf judges a path as it was sent: what needs decoding or cleaning is another path, and is never redirected.
+func placeOf(path string) (instance, endpoint string, found bool) {
+	instance, endpoint, found = strings.Cut(strings.TrimPrefix(path, "/"), "/oauth2/")
+	known := endpoint == endpointToken || endpoint == endpointIntrospect || endpoint == endpointRevoke
+	return instance, endpoint, found && known && oauth.ValidInstance(instance)
 }
 
-// ServeHTTP answers a token request, RFC 6749 §4.4.2 and §5.
+// ServeHTTP answers a request: RFC 6749 §4.4.2 and §5, RFC 7662 §2, RFC 7009 §2.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	instance, found := instanceOf(r.URL.EscapedPath())
+	instance, endpoint, found := placeOf(r.URL.EscapedPath())
 	if !found {
 		e.refuse(w, r, noSuchPath)
 		return
@@ -111,58 +136,94 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refuse(w, r, notPost)
 		return
 	}
-	answer, refused, err := e.issue(w, r, instance)
+	answer, refused, err := e.answer(w, r, instance, endpoint)
 	switch {
 	case err != nil:
 		e.fail(w, r, err)
 	case refused != none:
 		e.refuse(w, r, refused)
+	case endpoint == endpointRevoke:
+		writeNothing(w)
 	default:
 		writeJSON(w, http.StatusOK, answer)
 	}
+}
+
+// answer goes to the story of the endpoint.
+func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, instance, endpoint string) (any, reason, error) {
+	switch endpoint {
+	case endpointIntrospect:
+		return e.introspect(w, r, instance)
+	case endpointRevoke:
+		refused, err := e.revoke(w, r, instance)
+		return nil, refused, err
+	}
+	return e.issue(w, r, instance)
+}
+
+// caller is a client that has proven itself, and what it sent.
+type caller struct {
+	form     form
+	proof    proof
+	client   *registry.Client
+	snapshot *registry.Snapshot
+}
+
+// caller reads the form and proves the client, at each endpoint alike.
+func (e *endpoint) caller(w http.ResponseWriter, r *http.Request, instance string) (caller, reason, error) {
+	known, err := e.known(r.Context(), instance)
+	if err != nil {
+		return caller{}, none, err
+	}
+	if !known {
+		return caller{}, noSuchInstance, nil
+	}
+	note(r.Context(), slog.String("instance", instance))
+	form, refused := readForm(w, r)
+	if refused != none {
+		return caller{}, refused, nil
+	}
+	if _, endpoint, _ := placeOf(r.URL.EscapedPath()); endpoint == endpointToken {
+		if refused := form.grant(); refused != none {
+			return caller{}, refused, nil
+		}
+	}
+	proof, refused := e.readProof(r, form)
+	if refused != none {
+		return caller{}, refused, nil
+	}
+	client, snapshot, refused, err := e.authenticate(w, r, instance, proof)
+	return caller{form, proof, client, snapshot}, refused, err
 }
 
 // issue is the story of a token request.
 func (e *endpoint) issue(
 	w http.ResponseWriter, r *http.Request, instance string,
 ) (*oauth.TokenResponse, reason, error) {
-	known, err := e.known(r.Context(), instance)
-	if err != nil {
-		return nil, none, err
-	}
-	if !known {
-		return nil, noSuchInstance, nil
-	}
-	note(r.Context(), slog.String("instance", instance))
-	form, refused := readForm(w, r)
-	if refused != none {
-		return nil, refused, nil
-	}
-	if refused := form.grant(); refused != none {
-		return nil, refused, nil
-	}
-	proof, refused := e.readProof(r, form)
-	if refused != none {
-		return nil, refused, nil
-	}
-	client, snapshot, refused, err := e.authenticate(w, r, instance, proof)
+	sent, refused, err := e.sentDPoP(w, r)
 	if err != nil || refused != none {
 		return nil, refused, err
 	}
+	c, refused, err := e.caller(w, r, instance)
+	if err != nil || refused != none {
+		return nil, refused, err
+	}
+	proof, client, snapshot := c.proof, c.client, c.snapshot
 	if !snapshot.Instances[instance].M2M.On() {
 		return nil, m2mDisabled, nil
 	}
-	asked, refused := readAsked(form)
-	if refused != none {
-		return nil, refused, nil
-	}
-	grant, refused := asked.resolve(snapshot.Instances[instance], client)
-	if refused != none {
-		return nil, refused, nil
+	grant, refused, err := e.grant(r.Context(), instance, c)
+	if err != nil || refused != none {
+		return nil, refused, err
 	}
 	note(r.Context(), slog.String("resource_server", grant.server.Identifier),
 		slog.Int("scopes", len(grant.scopes)))
-	answer, err := e.mint(r.Context(), snapshot, instance, client.ID, grant, proof.confirmation())
+	key, refused, err := e.dpopKey(w, r, instance, c, sent)
+	if err != nil || refused != none {
+		return nil, refused, err
+	}
+	bound := bindTo(proof.confirmation(), key)
+	answer, err := e.mint(r.Context(), snapshot, instance, client.ID, grant, bound)
 	return answer, none, err
 }
 
@@ -208,6 +269,14 @@ func write(w http.ResponseWriter, r *http.Request, a answer) {
 	writeJSON(w, a.status, oauth.Error{
 		Code: a.code, Description: a.sentence, RequestID: accesslog.RequestID(r),
 	})
+}
+
+// writeNothing answers that what was asked is done (RFC 7009 §2.2).
+func writeNothing(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
 }
 
 // writeJSON answers as RFC 6749 §5.1 says, errors too. There is no CORS header: no web page

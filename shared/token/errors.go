@@ -44,6 +44,25 @@ const (
 	severalTargets  reason = "several_resources"
 	ambiguousTarget reason = "resource_needed"
 
+	noToken          reason = "no_token"
+	othersToken      reason = "token_of_another_client"
+	tooManyQuestions reason = "too_many_introspections"
+
+	noExchange      reason = "token_exchange_not_allowed"
+	noSubjectToken  reason = "no_subject_token"
+	otherTokenType  reason = "other_token_type"
+	otherWantedType reason = "other_requested_token_type"
+	badActorPair    reason = "actor_token_without_type"
+	badSubject      reason = "bad_subject_token"
+	badActor        reason = "bad_actor_token"
+	mayNotAct       reason = "may_not_act"
+	manyActors      reason = "too_many_actors"
+
+	badDPoP    reason = "bad_dpop_proof"
+	needsProof reason = "dpop_proof_needed"
+	wantsNonce reason = "dpop_nonce_needed"
+	dpopOff    reason = "dpop_off"
+
 	unavailable reason = "unavailable"
 	tooLong     reason = "token_too_long"
 )
@@ -69,13 +88,14 @@ func refusal(code, sentence string) answer {
 
 var answers = map[reason]answer{
 	noSuchPath: {http.StatusNotFound, codeNotFound,
-		"Nothing is here. The token endpoint is POST /{instance}/oauth2/token."},
+		"Nothing is here. The token endpoint is POST /{instance}/oauth2/token; beside it are introspect and revoke."},
 	noSuchInstance: {http.StatusNotFound, codeNotFound, "There is no instance of this name."},
-	notPost:        {http.StatusMethodNotAllowed, oauth.InvalidRequest, "The token endpoint takes POST only."},
+	notPost:        {http.StatusMethodNotAllowed, oauth.InvalidRequest, "This endpoint takes POST only."},
 
 	notForm: refusal(oauth.InvalidRequest,
 		"The body must be of type application/x-www-form-urlencoded, in UTF-8."),
-	tooLarge:   {http.StatusRequestEntityTooLarge, oauth.InvalidRequest, "The body is larger than 8 KiB, or 64 KiB with a client_assertion."},
+	tooLarge: {http.StatusRequestEntityTooLarge, oauth.InvalidRequest,
+		"The body is larger than 8 KiB, or 64 KiB with a client_assertion or a token."},
 	unreadable: refusal(oauth.InvalidRequest, "The body could not be read to its end."),
 	malformed:  refusal(oauth.InvalidRequest, "The body is not form-encoded UTF-8."),
 	sentTwice: refusal(oauth.InvalidRequest,
@@ -86,7 +106,7 @@ var answers = map[reason]answer{
 	noGrantType: refusal(oauth.InvalidRequest,
 		"The parameter grant_type is missing. Send client_credentials."),
 	otherGrantType: refusal(oauth.UnsupportedGrantType,
-		"The only grant type here is client_credentials."),
+		"The grant types here are client_credentials and "+oauth.GrantTokenExchange+"."),
 
 	noProof: refusal(oauth.InvalidClient,
 		"The client did not authenticate. Send client_id and client_secret in Authorization: Basic or in "+
@@ -124,7 +144,36 @@ var answers = map[reason]answer{
 	ambiguousTarget: refusal(oauth.InvalidTarget,
 		"The client may use several resource servers. Name one by resource, audience or scope."),
 
-	unavailable: refusal(oauth.TemporarilyUnavailable, "No token can be issued at present. Try again later."),
+	noToken: refusal(oauth.InvalidRequest, "The parameter token is missing."),
+	othersToken: refusal(oauth.UnauthorizedClient,
+		"The token was issued to another client, and only that one can revoke it."),
+	tooManyQuestions: {http.StatusTooManyRequests, oauth.TemporarilyUnavailable,
+		"The client asks too often. Remember an answer for some seconds."},
+
+	noExchange: refusal(oauth.UnauthorizedClient,
+		"The client may not exchange tokens. Its entry token_exchange says whose tokens it may."),
+	noSubjectToken: refusal(oauth.InvalidRequest, "subject_token and subject_token_type are needed; one is missing."),
+	otherTokenType: refusal(oauth.InvalidRequest,
+		"The subject_token_type or actor_token_type is not one that is taken. Send "+oauth.TokenTypeJWT+
+			", or the same with access_token or id_token."),
+	otherWantedType: refusal(oauth.InvalidRequest,
+		"The requested_token_type is not one that is issued. Send "+oauth.TokenTypeAccessToken+", or nothing."),
+	badActorPair: refusal(oauth.InvalidRequest,
+		"actor_token and actor_token_type belong together; one of them is missing."),
+	badSubject: refusal(oauth.InvalidRequest, "The subject_token is not one that this client may exchange."),
+	badActor:   refusal(oauth.InvalidRequest, "The actor_token is not one that this client may act by."),
+	mayNotAct:  refusal(oauth.InvalidRequest, "The subject_token says by may_act that somebody else may act."),
+	manyActors: refusal(oauth.InvalidRequest, "The subject_token has passed through too many actors."),
+
+	badDPoP: refusal(oauth.InvalidDPoPProof,
+		"The DPoP proof is malformed, not for this request, not of now, not signed by its key, or was used before."),
+	needsProof: refusal(oauth.InvalidDPoPProof, "This client gets bound tokens only. Send a proof in the header DPoP."),
+	wantsNonce: refusal(oauth.UseDPoPNonce,
+		"The DPoP proof must hold the nonce of the header DPoP-Nonce. Make another proof with it."),
+	dpopOff: refusal(oauth.InvalidRequest,
+		"This client gets bearer tokens only: its entry dpop is off. Leave the header DPoP out."),
+
+	unavailable: refusal(oauth.TemporarilyUnavailable, "This cannot be answered at present. Try again later."),
 	tooLong: refusal(oauth.ServerError,
 		"The token would be longer than 8 KiB. Ask for fewer scopes, or tell the operator."),
 }

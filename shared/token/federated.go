@@ -42,39 +42,51 @@ var kinds = map[string]string{
 	oauth.AssertionPKCS7: registry.FederatedPKCS7, oauth.AssertionX509: registry.FederatedPrivateCA,
 }
 
-// provesIDToken judges an OpenID Connect identity token (RFC 7523 §3: iss, sub, aud, exp MUST be there). What is
-// cheap comes first: a token that meets nobody's conditions fetches no keys.
+// provesIDToken judges an OpenID Connect identity token (RFC 7523 §3: iss, sub, aud, exp MUST be there).
 func (e *endpoint) provesIDToken(
 	ctx context.Context, s *registry.Snapshot, trusted []*registry.FederatedCredential, a *assertion,
 ) (bool, error) {
-	why, tried := "no credential of the client trusts its issuer", map[string]bool{}
+	f, why, err := e.trustedBy(ctx, s, trusted, a.token, identityWrong)
+	switch {
+	case err != nil:
+		return false, err
+	case f == nil:
+		e.wrong(ctx, why)
+		return false, nil
+	}
+	note(ctx, slog.String("federated_credential", f.Name))
+	return true, nil
+}
+
+// trustedBy finds the credential whose conditions a token meets and whose issuer's keys verify it, nil where there is
+// none, and why. What is cheap comes first: a token that meets nobody's conditions fetches no keys.
+func (e *endpoint) trustedBy(
+	ctx context.Context, s *registry.Snapshot, trusted []*registry.FederatedCredential, token *oauth.Token,
+	wrong func(*registry.FederatedCredential, *oauth.Token, time.Time) string,
+) (*registry.FederatedCredential, string, error) {
+	why, tried := "nothing of the client trusts its issuer", map[string]bool{}
 	var failure error
 	for _, f := range trusted {
-		if f.Issuer != a.token.Claims.Issuer || f.Issuer == "" {
+		if f.Issuer != token.Claims.Issuer || f.Issuer == "" {
 			continue
 		}
-		if why = identityWrong(f, a.token, e.now()); why != "" {
+		if why = wrong(f, token, e.now()); why != "" {
 			continue
 		}
-		keys, err := e.identityKeys(ctx, s, f, a.token.Header.KeyID)
+		keys, err := e.identityKeys(ctx, s, f, token.Header.KeyID)
 		if err != nil {
 			failure = cmp.Or(failure, err)
 			continue
 		}
-		if signed(a.token, keys, tried) {
-			note(ctx, slog.String("federated_credential", f.Name))
-			return true, nil
+		if signed(token, keys, tried) {
+			return f, "", nil
 		}
 		why = "no key of its issuer verifies it"
 	}
-	if failure != nil {
-		return false, failure
+	if failure == nil && len(tried) == 0 {
+		pretend(token)
 	}
-	if len(tried) == 0 {
-		pretend(a.token)
-	}
-	e.wrong(ctx, why)
-	return false, nil
+	return nil, why, failure
 }
 
 // identityKeys are the issuer's: those that stand in the credential, those at its URL, else by discovery.
@@ -92,13 +104,22 @@ func (e *endpoint) identityKeys(
 
 // identityWrong compares an identity token with the conditions; "" where all hold.
 func identityWrong(f *registry.FederatedCredential, token *oauth.Token, now time.Time) string {
-	c := token.Claims
 	switch {
 	case !hasType(token):
 		return "typ is that of another kind of token"
+	case f.Subject == "":
+		return "sub is not the configured subject"
+	}
+	return conditionsWrong(f, token, now)
+}
+
+// conditionsWrong compares any token with the conditions; a credential without subject takes everybody's.
+func conditionsWrong(f *registry.FederatedCredential, token *oauth.Token, now time.Time) string {
+	c := token.Claims
+	switch {
 	case f.Audience == "" || !slices.Contains(c.Audience, f.Audience):
 		return "aud lacks the configured audience"
-	case f.Subject == "" || !matches(f.Subject, c.Subject):
+	case f.Subject != "" && !matches(f.Subject, c.Subject):
 		return "sub is not the configured subject"
 	case untimely(c, now) != "":
 		return untimely(c, now)

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,7 +16,7 @@ import (
 const (
 	// maxBody bounds the body: an id, a secret and a list of scopes take a fraction of it.
 	maxBody = 8 << 10
-	// maxAssertedBody bounds one with an assertion, which may be a token of 8 KiB with a chain of certificates.
+	// maxAssertedBody bounds one with an assertion or a token, each of which may have 8 KiB, and a chain of certificates.
 	maxAssertedBody = 64 << 10
 )
 
@@ -29,6 +30,14 @@ const (
 	paramScope         = "scope"
 	paramResource      = "resource"
 	paramAudience      = "audience"
+	paramToken         = "token" // RFC 7009 §2.1, RFC 7662 §2.1; token_type_hint is passed over
+
+	// Those of RFC 8693 §2.1.
+	paramSubjectToken     = "subject_token"
+	paramSubjectTokenType = "subject_token_type"
+	paramActorToken       = "actor_token"
+	paramActorTokenType   = "actor_token_type"
+	paramRequestedType    = "requested_token_type"
 
 	// Those of Alibaba IDaaS.
 	paramCredentialName = "application_federated_credential_name"
@@ -53,7 +62,7 @@ func (f form) grant() reason {
 	switch f.one(paramGrantType) {
 	case "":
 		return noGrantType
-	case oauth.GrantClientCredentials:
+	case oauth.GrantClientCredentials, oauth.GrantTokenExchange:
 		return none
 	}
 	return otherGrantType
@@ -80,7 +89,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, reason) {
 		return nil, unreadable
 	}
 	parsed, refused := parseForm(string(text))
-	if len(text) > maxBody && parsed.one(paramAssertion) == "" {
+	if len(text) > maxBody && !slices.ContainsFunc(credentials, func(p string) bool { return parsed.one(p) != "" }) {
 		return nil, tooLarge
 	}
 	return parsed, refused
@@ -99,8 +108,11 @@ func isForm(header http.Header) bool {
 // secretIn looks for a credential among the readable pairs of a query.
 func secretIn(query string) bool {
 	values, _ := url.ParseQuery(query) // returns what it could read
-	return values.Has(paramClientSecret) || values.Has(paramAssertion)
+	return values.Has(paramClientSecret) || slices.ContainsFunc(credentials, values.Has)
 }
+
+// credentials are the parameters that hold a token.
+var credentials = []string{paramAssertion, paramToken, paramSubjectToken, paramActorToken}
 
 // parseForm decodes pairs separated by &. A parameter that stands twice is refused whatever its value, for
 // two readers could take one each.

@@ -1,12 +1,14 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -21,7 +23,8 @@ const (
 	bearer = "Bearer"
 )
 
-// errTooLong is a failure of the configuration: no caller can ask for more scopes than were granted to it.
+// errTooLong is a failure of the configuration: no caller can ask for more scopes than were granted to it, and names in
+// what it exchanges are bounded.
 var errTooLong = errors.New("longer than the 8 KiB that verifiers and proxies take: shorten scopes or names")
 
 func isTooLong(err error) bool { return errors.Is(err, errTooLong) }
@@ -41,8 +44,8 @@ func (e *endpoint) mint(
 	lifetime := snapshot.Instances[instance].Lifetime(g.server)
 	claims := oauth.AccessTokenClaims{
 		Issuer:    e.issuer(instance),
-		Subject:   client,
-		Audience:  g.server.Identifier,
+		Subject:   cmp.Or(g.subject, client),
+		Audience:  cmp.Or(g.audience, g.server.Identifier),
 		ClientID:  client,
 		Scope:     strings.Join(g.scopes, " "),
 		IssuedAt:  now.Unix(),
@@ -51,6 +54,10 @@ func (e *endpoint) mint(
 		ID:        newID(),
 
 		Confirmation: bound,
+		Actor:        g.actor,
+	}
+	if !g.until.IsZero() {
+		claims.ExpiresAt = min(claims.ExpiresAt, g.until.Unix())
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -61,12 +68,14 @@ func (e *endpoint) mint(
 	if err != nil {
 		return nil, fmt.Errorf("sign a token of %s: %w", instance, err)
 	}
+	note(ctx, slog.String("token_id", claims.ID))
 	if len(compact) > oauth.MaxTokenBytes {
 		return nil, fmt.Errorf("a token for client %s of %s: %w", client, instance, errTooLong)
 	}
 	return &oauth.TokenResponse{
-		AccessToken: compact, TokenType: bearer, Scope: claims.Scope,
+		AccessToken: compact, TokenType: typeOf(bound), Scope: claims.Scope,
 		ExpiresIn: claims.ExpiresAt - claims.IssuedAt, ExpiresAt: claims.ExpiresAt,
+		IssuedTokenType: g.issuedType,
 	}, nil
 }
 

@@ -1,9 +1,12 @@
 package token
 
 import (
+	"context"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
@@ -15,15 +18,23 @@ const everything = ".all"
 // asked is what a request asks for.
 type asked struct {
 	target string   // the identifier in resource or audience, "" where there is none
+	url    string   // what stood there in the place of the identifier
 	server string   // the identifier in front of |, "" where there is none
 	values []string // bare scope values, in the order asked
 	all    bool     // everything granted at the one resource server
 }
 
-// granted is what a token is issued for.
+// granted is what a token is issued for. All but the first two are absent where they are the usual.
 type granted struct {
-	server *registry.ResourceServer
-	scopes []string
+	server   *registry.ResourceServer
+	scopes   []string
+	audience string // as it was asked for: the URL of an API of the resource server
+
+	// Of a token exchange:
+	subject    string
+	actor      *oauth.Actor
+	until      time.Time // no later than which the token expires
+	issuedType string
 }
 
 // readAsked reads scope (RFC 6749 §3.3), resource (RFC 8707 §2) and audience. A scope token is a bare value,
@@ -49,6 +60,17 @@ func readAsked(f form) (asked, reason) {
 	for _, token := range tokens {
 		if refused := a.add(token); refused != none {
 			return a, refused
+		}
+	}
+	return a, none
+}
+
+// locate finds the resource server whose API the target is the URL of (RFC 8707 §2); an identifier comes first. The
+// token's audience is the URL as it was asked for, which is what the API knows itself by.
+func (e *endpoint) locate(s *registry.Snapshot, instance string, a asked) (asked, reason) {
+	if a.target != "" && s.Instances[instance].ResourceServer(a.target) == nil {
+		if server := e.serverOf(s, instance, a.target); server != nil {
+			a.target, a.url = server.Identifier, a.target
 		}
 	}
 	if a.target != "" && a.server != "" && a.target != a.server {
@@ -78,9 +100,27 @@ func (a *asked) add(token string) reason {
 	return none
 }
 
-// resolve compares what is asked with what the client was granted. Exactly one resource server must result.
-func (a asked) resolve(instance *registry.Instance, client *registry.Client) (granted, reason) {
-	grants := grantsOf(instance, client)
+// grant finds what a token may be issued for, by the grant type.
+func (e *endpoint) grant(ctx context.Context, instance string, c caller) (granted, reason, error) {
+	kind := c.form.one(paramGrantType)
+	note(ctx, slog.String("grant_type", kind))
+	asked, refused := readAsked(c.form)
+	if refused == none {
+		asked, refused = e.locate(c.snapshot, instance, asked)
+	}
+	if refused != none {
+		return granted{}, refused, nil
+	}
+	grants := grantsOf(c.snapshot.Instances[instance], c.client)
+	if kind == oauth.GrantTokenExchange {
+		return e.exchange(ctx, instance, c, asked, grants)
+	}
+	g, refused := asked.resolve(grants)
+	return g, refused, nil
+}
+
+// resolve compares what is asked with what may be granted. Exactly one resource server must result.
+func (a asked) resolve(grants []granted) (granted, reason) {
 	g, refused := a.choose(grants)
 	if refused != none {
 		return granted{}, refused
@@ -93,6 +133,7 @@ func (a asked) resolve(instance *registry.Instance, client *registry.Client) (gr
 	if !a.all {
 		g.scopes = a.values
 	}
+	g.audience = a.url
 	return g, none
 }
 
@@ -137,8 +178,8 @@ func (a asked) named() (string, reason) {
 // grantsOf returns, for each enabled resource server, the scopes that it offers and the client was granted.
 func grantsOf(instance *registry.Instance, client *registry.Client) []granted {
 	var grants []granted
-	for i := range instance.ResourceServers {
-		g := granted{server: &instance.ResourceServers[i]}
+	for _, server := range instance.Offered() {
+		g := granted{server: server}
 		for _, scope := range g.server.Scopes {
 			if permitted(client, g.server.Identifier, scope.Value) {
 				g.scopes = append(g.scopes, scope.Value)

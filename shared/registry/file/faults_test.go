@@ -44,7 +44,7 @@ f:4: groups[1]: anchors and aliases are not read; write the value out`},
 		`f:6: instances[0].clients[0].instance: is not a known key; known here: id, name, status, ` +
 			`authentication, ` +
 			`secrets, federated_credentials, dpop, jwks_url, jwks, public_keys, assertion_audience, ` +
-			`certificate, certificates, permissions
+			`certificate, certificates, permissions, token_exchange
 f:6: instances[0].clients[0].secrets[0].hash: is not a known key; known here: id, value, expires_at, status`},
 	"a key that stands twice": {"version: 1\ncurrency: USD\ncurrency: EUR\n",
 		"f:3: currency: stands twice, first on line 2; remove one"},

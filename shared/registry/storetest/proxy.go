@@ -17,6 +17,9 @@ type Proxy struct {
 	trips  int
 	writes int
 	lose   int
+	dies   bool // after left more round trips
+	left   int
+	heard  bool // the server still hears what comes when the client is dead
 }
 
 // NewProxy listens on the loopback and forwards to the address until the test ends.
@@ -77,6 +80,24 @@ func (p *Proxy) LoseReplies(n int) {
 	p.lose = n
 }
 
+// DieAfter lets n more round trips pass and cuts whatever comes then, for good: the client died. Where heard, the server has done
+// the last of it.
+func (p *Proxy) DieAfter(n int, heard bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dies, p.left, p.heard = true, n, heard
+}
+
+// dead reports whether what a client has sent is cut, and whether the server hears it. It is called under the lock, for the first
+// piece of a request.
+func (p *Proxy) dead() (bool, bool) {
+	if !p.dies {
+		return false, true
+	}
+	p.left--
+	return p.left < 0, p.heard && p.left == -1
+}
+
 func (p *Proxy) serve(client net.Conn, target string) {
 	server, err := net.Dial("tcp", target)
 	if err != nil {
@@ -87,11 +108,17 @@ func (p *Proxy) serve(client net.Conn, target string) {
 	p.conns = append(p.conns, client, server)
 	p.mu.Unlock()
 	asking := false // guarded by p.mu: the client spoke last
+	silent := false // guarded by p.mu: nobody hears the answer
 	var group sync.WaitGroup
 	group.Go(func() {
 		pump(client, server, func() bool {
 			if !asking {
 				p.trips++
+				cut, heard := p.dead()
+				silent = cut && heard
+				if cut && !heard {
+					return false
+				}
 			}
 			asking = true
 			p.writes++
@@ -101,8 +128,8 @@ func (p *Proxy) serve(client net.Conn, target string) {
 	group.Go(func() {
 		pump(server, client, func() bool {
 			asking = false
-			if p.lose == 0 {
-				return true
+			if p.lose == 0 || silent {
+				return !silent
 			}
 			p.lose--
 			return false

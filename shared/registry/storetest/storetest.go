@@ -32,6 +32,10 @@ func Run(t *testing.T, newStore func(t *testing.T) registry.Store) {
 		"a cancelled call fails":                               cancelled,
 		"changes of many writers are all there":                writers,
 		"what was removed from an index comes back with a set": reindex,
+		"a change holds only on the revision that it expects":  expects,
+		"a change leaves the revision that it names":           leaves,
+		"an audit entry stands with its change, or neither":    audited,
+		"audit entries of many writers are one chain":          chained,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -291,7 +295,9 @@ func cancelled(t *testing.T, s registry.Store) {
 	_, _, errIndexed := s.Indexed(ctx, "i")
 	_, errNames := s.Names(ctx, consumer)
 	errWrite := s.Write(ctx, put("c", "1", "i"))
-	for i, err := range []error{errFields, errRevision, errEntries, errIndexed, errNames, errWrite} {
+	errComplete := s.Complete(ctx)
+	_, _, errAudited := s.Audited(ctx, 0, 1)
+	for i, err := range []error{errFields, errRevision, errEntries, errIndexed, errNames, errWrite, errComplete, errAudited} {
 		if err == nil {
 			t.Errorf("call %d succeeds", i)
 		}
