@@ -77,7 +77,7 @@ var mayImport = map[string][]string{
 
 	"token":      {"auth", "registry", "oauth", "seal", "config", "accesslog"},
 	"discovery":  {"registry", "oauth", "config", "accesslog"},
-	"proxy":      {"auth", "cloud", "registry", "quota", "ledger", "oauth", "config", "accesslog"},
+	"proxy":      {"auth", "cloud", "registry", "quota", "ledger", "oauth", "seal", "config", "accesslog"},
 	"authorizer": {"auth", "registry", "quota", "oauth", "config", "accesslog"},
 	"admin":      {"auth", "registry", "keyring", "quota", "ledger", "oauth", "seal", "config", "accesslog"},
 	"console":    {"admin", "auth", "oauth", "seal", "config", "accesslog"}, // a client of the admin API, in the same process

@@ -375,13 +375,14 @@ func TestTemplateAuthorizerOfFunctionComputeIsNotPublic(t *testing.T) {
 		routes[route.at("path").value()] = route.at("functionName").value()
 	}
 	for path, function := range map[string]string{"/${vars.instance}/oauth2/token": "token",
+		"/${vars.instance}/oauth2/introspect": "token", "/${vars.instance}/oauth2/revoke": "token", "/_/console/*": "admin",
 		"/${vars.instance}/oauth2/*": "jwks", "/.well-known/openid-configuration/*": "jwks",
 		"/.well-known/oauth-authorization-server/*": "jwks", "/_/admin/*": "admin", "/*": "proxy"} {
 		if got, want := routes[path], "${resources."+function+".props.functionName}"; got != want {
 			t.Errorf("%s goes to %q, want %q", path, got, want)
 		}
 	}
-	if len(routes) != 6 {
+	if len(routes) != 9 {
 		t.Errorf("the domain has %d routes: one that is not expected here is one that nobody reviewed", len(routes))
 	}
 }

@@ -36,6 +36,7 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		Quota:  counts,
 		Trail:  trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
 		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup),
-		Circuits: proxy.NewCircuits(p.Redis, p.Config.Cell, time.Now),
+		PublicURL: p.Config.PublicURL,
+		Circuits:  proxy.NewCircuits(p.Redis, p.Config.Cell, time.Now),
 	}), nil, nil
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"keyless/shared/accesslog"
@@ -124,6 +125,9 @@ func (a *Admin) answer(c *call) (reply, error) {
 	if err := caller.permit(route.right, vars["instance"]); err != nil {
 		return reply{}, err
 	}
+	if c.query, err = route.parameters(c.r.URL.RawQuery); err != nil {
+		return reply{}, err
+	}
 	return route.serve(a, c)
 }
 
@@ -133,6 +137,7 @@ type call struct {
 	r      *http.Request
 	caller Caller
 	vars   map[string]string // of the route's pattern
+	query  url.Values        // the route's own parameters, each once at most
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }

@@ -3,11 +3,15 @@ package admin_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"keyless/shared/admin"
 	"keyless/shared/registry"
@@ -94,6 +98,11 @@ func TestWhatStandsOnce(t *testing.T) {
 		a.must(204, a.call("DELETE", path, "", "If-Match", second.header.Get("ETag")))
 		a.refused(404, "not_found", a.call("GET", path, ""))
 		a.must(201, a.call("PUT", path, object, "If-None-Match", "*"))
+		if path == "/prices" {
+			a.refused(405, "method_not_allowed", a.call("PATCH", path, object, "If-Match", "*"))
+		} else {
+			a.must(200, a.call("PATCH", path, object, "If-Match", "*"))
+		}
 		a.refused(405, "method_not_allowed", a.call("POST", path, object))
 	}
 }
@@ -145,6 +154,9 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 		"a version without quotes": {"PATCH", "/groups/batch", `{}`, "If-Match", `abc`, 400, "bad_request", "If-Match"},
 		"a page of nothing":        {"GET", "/groups?limit=0", ``, "", "", 400, "bad_request", "limit"},
 		"a page of too much":       {"GET", "/groups?limit=201", ``, "", "", 400, "bad_request", "limit"},
+		"a misspelled dry_run":     {"POST", "/apply?dryrun=true", `{"version":1}`, "", "", 400, "bad_request", "dry_run"},
+		"a parameter twice":        {"POST", "/apply?prune=true&prune=false", `{"version":1}`, "", "", 400, "bad_request", "twice"},
+		"a query that is none":     {"GET", "/groups?a=%zz", ``, "", "", 400, "bad_request", "query"},
 		"no such path":             {"GET", "/secrets", ``, "", "", 404, "not_found", "openapi.json"},
 		"an empty segment":         {"GET", "/groups//batch", ``, "", "", 404, "not_found", ""},
 		"a slash at the end":       {"GET", "/groups/", ``, "", "", 404, "not_found", ""},
@@ -233,6 +245,7 @@ func TestFiftyEditorsLoseNoUpdate(t *testing.T) {
 					return
 				}
 				conflicts.Add(1)
+				time.Sleep(rand.N(20 * time.Millisecond)) // as a client does
 			}
 		})
 	}
@@ -292,4 +305,32 @@ func TestAnEmptyRegistryIsFilledOverTheAPI(t *testing.T) {
 	if keys, err := a.ring.Keys(t.Context(), "second"); err != nil || len(keys) != 0 {
 		t.Errorf("keys of an instance that was refused: %v %v", keys, err)
 	}
+}
+
+func FuzzCall(f *testing.F) {
+	for _, seed := range [][3]string{
+		{"POST", "/groups", `{"name":"x"}`}, {"PATCH", "/groups/batch", `{"limits":{"calls_per_day":null,"a":{"b":{}}}}`},
+		{"PUT", "/instances/acme/resource_servers/a%2Fb", `{"scopes":[null]}`}, {"PUT", "/consumers/kay/authorizations/models", `[]`},
+		{"PATCH", "/consumers/kay/api_keys/k1", `{"status":{"a":1}}`}, {"POST", "/consumers/jay/jwt/key", `{"kind":"symmetric"}`},
+		{"PATCH", "/consumers/jay", `{"jwt":[],"authorizations":null}`}, {"PUT", "/prices", `{"prices":{}}`},
+		{"PUT", "/instances/acme/clients/worker/permissions", `{"items":[]}`}, {"GET", "/groups?limit=1&after=%00", ``},
+	} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	a := newAcme(f)
+	f.Fuzz(func(t *testing.T, method, path, body string) {
+		r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(body))
+		target, err := url.ParseRequestURI(admin.Prefix + path)
+		if err != nil {
+			return
+		}
+		r.Method, r.URL = method, target
+		r.Header.Set("Authorization", "Bearer "+adminToken)
+		r.Header.Set("If-Match", "*")
+		recorder := httptest.NewRecorder()
+		a.handler.ServeHTTP(recorder, r)
+		if recorder.Code >= 500 || strings.Contains(recorder.Body.String(), "sk-MARKER") {
+			t.Errorf("%s %s %s: got %d %s", method, path, body, recorder.Code, recorder.Body)
+		}
+	})
 }

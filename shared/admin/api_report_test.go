@@ -84,6 +84,18 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 	}
 }
 
+func TestNoOperationFailsOnAnEmptyBody(t *testing.T) {
+	t.Parallel()
+	a := newAcme(t)
+	for _, r := range admin.Routes() {
+		for _, body := range []string{"", "{}", "[]", "null", `{"version":"x"}`} {
+			if got := a.call(r.Method, filled(r.Pattern, "other"), body, "If-Match", "*"); got.status >= 500 {
+				t.Errorf("%s %s %q: got %d %s", r.Method, r.Pattern, body, got.status, got.text)
+			}
+		}
+	}
+}
+
 func TestEveryMethodThatAPathLacksIsTold(t *testing.T) {
 	t.Parallel()
 	a := newAcme(t)

@@ -42,7 +42,7 @@ func apply(a *Admin, c *call) (reply, error) {
 
 // flag reads a parameter that is true or false.
 func (c *call) flag(name string) (bool, error) {
-	text := c.r.URL.Query().Get(name)
+	text := c.query.Get(name)
 	if text == "" {
 		return false, nil
 	}

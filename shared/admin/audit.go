@@ -61,7 +61,7 @@ func audit(a *Admin, c *call) (reply, error) {
 
 // auditRange reads after, the number of the entry to begin behind, and limit; 0: none was given.
 func (c *call) auditRange() (int64, int, error) {
-	query := c.r.URL.Query()
+	query := c.query
 	after, limit := int64(0), 0
 	if text := query.Get("after"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)

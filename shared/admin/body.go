@@ -92,6 +92,5 @@ func only(members map[string]json.RawMessage, taken ...string) error {
 const maxQuoted = 64
 
 func quoted(name string) string {
-	text, _ := json.Marshal(name[:min(len(name), maxQuoted)]) // a string always is JSON
-	return string(text)
+	return string(written(name[:min(len(name), maxQuoted)]))
 }

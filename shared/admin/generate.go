@@ -64,9 +64,9 @@ func generateNamed(a *Admin, c *call, p part, prefix, pattern string) (reply, er
 	if asked.ID == "" {
 		asked.ID = randomName(prefix, nameBytes)
 	}
-	item, err := json.Marshal(asked)
-	if err != nil {
-		return reply{}, err
+	item := object{"id": written(asked.ID)}
+	if asked.ExpiresAt != nil {
+		item["expires_at"] = written(asked.ExpiresAt)
 	}
 	return a.generate(c, p, item, asked.ID, pattern)
 }
@@ -80,21 +80,17 @@ func generateHMACKey(a *Admin, c *call) (reply, error) {
 	if asked.AccessKey == "" {
 		asked.AccessKey = randomName("ak_", accessKeyBytes)
 	}
-	item, err := json.Marshal(asked)
-	if err != nil {
-		return reply{}, err
+	item := object{"access_key": written(asked.AccessKey)}
+	if asked.AllowSHA1 {
+		item["allow_sha1"] = written(true)
 	}
 	return a.generate(c, partHMACKeys, item, asked.AccessKey, "/consumers/{name}/hmac_keys/{item}")
 }
 
 // generate adds an item without its secret: the Editor makes one and tells it this once.
-func (a *Admin) generate(c *call, p part, text json.RawMessage, id, pattern string) (reply, error) {
+func (a *Admin) generate(c *call, p part, item object, id, pattern string) (reply, error) {
 	cond, err := c.condition()
 	if err != nil {
-		return reply{}, err
-	}
-	var item object
-	if err := unmarshal(text, &item); err != nil {
 		return reply{}, err
 	}
 	done, err := a.changeItems(c, p, cond, func(list []object, _ json.RawMessage) ([]object, error) {

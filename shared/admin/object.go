@@ -84,7 +84,7 @@ func (k collection) outer(value json.RawMessage, version string) json.RawMessage
 	return withVersion(value, version)
 }
 
-// list answers a page, and of instances only those that the caller's rights reach.
+// list answers a page. A caller whose rights reach one instance finds that one.
 func (k collection) list(a *Admin, c *call) (reply, error) {
 	options, err := c.listing()
 	if err != nil {
@@ -98,15 +98,20 @@ func (k collection) list(a *Admin, c *call) (reply, error) {
 			return reply{}, err
 		}
 	}
+	if own := c.caller.Instance; k.kind == registry.EditInstance && !c.caller.may(registry.ScopeIdentityRead, "") {
+		if !strings.HasPrefix(own, options.Prefix) || own <= options.After {
+			return reply{body: page{Items: []json.RawMessage{}}}, nil
+		}
+		object, err := a.editor.Object(c.ctx(), k.kind, own)
+		return reply{body: page{Items: []json.RawMessage{k.outer(object.Value, object.Version)}}}, err
+	}
 	objects, next, err := a.editor.List(c.ctx(), k.kind, options)
 	if err != nil {
 		return reply{}, err
 	}
 	answer := page{Items: []json.RawMessage{}, Next: k.short(next)}
 	for _, object := range objects {
-		if k.kind != registry.EditInstance || c.caller.may(registry.ScopeIdentityRead, object.Name) {
-			answer.Items = append(answer.Items, k.outer(object.Value, object.Version))
-		}
+		answer.Items = append(answer.Items, k.outer(object.Value, object.Version))
 	}
 	return reply{body: answer}, nil
 }
@@ -122,9 +127,8 @@ func (k collection) short(name string) string {
 
 // listing reads the parameters of a page.
 func (c *call) listing() (registry.ListOptions, error) {
-	query := c.r.URL.Query()
-	o := registry.ListOptions{Prefix: query.Get("prefix"), After: query.Get("after"), Limit: registry.MaxPage / 2}
-	if text := query.Get("limit"); text != "" {
+	o := registry.ListOptions{Prefix: c.query.Get("prefix"), After: c.query.Get("after"), Limit: registry.MaxPage / 2}
+	if text := c.query.Get("limit"); text != "" {
 		limit, err := strconv.Atoi(text)
 		if err != nil || limit < 1 || limit > registry.MaxPage {
 			return o, badRequest("limit is a number from 1 to " + strconv.Itoa(registry.MaxPage))

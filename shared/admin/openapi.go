@@ -56,7 +56,7 @@ func (r route) operation(s *schemas) members {
 	if r.right != "" {
 		o["x-right"] = r.right
 	}
-	if parameters := r.parameters(); len(parameters) > 0 {
+	if parameters := r.described(); len(parameters) > 0 {
 		o["parameters"] = parameters
 	}
 	if r.doc.takes != nil {
@@ -94,7 +94,7 @@ func (r route) answer(s *schemas) members {
 	return answer
 }
 
-func (r route) parameters() []any {
+func (r route) described() []any {
 	var list []any
 	parameter := func(in, name string, required bool) {
 		list = append(list, members{"in": in, "name": name, "required": required, "schema": members{"type": "string"}})

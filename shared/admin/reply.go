@@ -78,12 +78,18 @@ func withVersion(object json.RawMessage, version string) json.RawMessage {
 
 // withMember adds a member before those of an object. A list stands as the member items.
 func withMember(object json.RawMessage, name string, value any) json.RawMessage {
-	text, err := json.Marshal(map[string]any{name: value})
-	if err != nil {
-		panic("admin: a member that is no JSON") // of our own making
-	}
+	text := written(map[string]any{name: value})
 	if len(object) == 0 || object[0] != '{' || string(object) == "{}" {
 		return text
 	}
 	return append(append(text[:len(text)-1:len(text)-1], ','), object[1:]...)
+}
+
+// written is a value of our own making as JSON.
+func written(value any) json.RawMessage {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic("admin: a value that is no JSON") // its type is wrong
+	}
+	return text
 }

@@ -114,6 +114,23 @@ func path(pattern string, vars map[string]string) string {
 	return Prefix + strings.Join(parts, "/")
 }
 
+// parameters reads the query. What the route does not take is refused, for a misspelled dry_run would be a real run.
+func (r route) parameters(raw string) (url.Values, error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, badRequest("The query is not a list of names and values")
+	}
+	for name, values := range query {
+		switch {
+		case !slices.Contains(r.doc.query, name):
+			return nil, badRequest("This path has no parameter " + quoted(name) + "; it has: " + strings.Join(r.doc.query, ", "))
+		case len(values) > 1:
+			return nil, badRequest("The parameter " + name + " stands twice")
+		}
+	}
+	return query, nil
+}
+
 // id is the operation's name in the document.
 func (r route) id() string {
 	words := strings.FieldsFunc(r.pattern, func(c rune) bool { return strings.ContainsRune("/{}._", c) })

@@ -18,6 +18,9 @@ func routes() []route {
 	return append(all, wholeRoutes()...)
 }
 
+// paging are the parameters of lists. Lists inside an object are short and answered whole; they take them all the same.
+var paging = []string{"prefix", "after", "limit"}
+
 // routes of a collection: list, create, read, replace, change, remove.
 func (k collection) routes() []route {
 	read, write := k.half+".read", k.half+".write"
@@ -28,16 +31,18 @@ func (k collection) routes() []route {
 	if !k.single {
 		all = append(all,
 			serve(k.list, http.MethodGet, k.pattern, read,
-				doc{says: "List: " + k.says, gives: k.object, list: true, query: []string{"prefix", "after", "limit"}}),
+				doc{says: "List: " + k.says, gives: k.object, list: true, query: paging}),
 			serve(k.create, http.MethodPost, k.pattern, write,
 				doc{says: "Create " + k.says, takes: k.object, gives: k.object, status: http.StatusCreated, shows: true}))
+	}
+	if k.kind != registry.EditPrices { // a list, which a merge patch could only replace
+		all = append(all, serve(k.patch, http.MethodPatch, k.one(), write, doc{says: "Change members of " + k.says + " (RFC 7396)",
+			takes: k.object, gives: k.object, condition: conditionMust, shows: true}))
 	}
 	return append(all,
 		serve(k.get, http.MethodGet, k.one(), read, doc{says: "Read " + k.says, gives: k.object}),
 		serve(k.replace, http.MethodPut, k.one(), write,
 			doc{says: "Replace " + k.says + ", or create it", takes: k.object, gives: k.object, condition: conditionMust, shows: true}),
-		serve(k.patch, http.MethodPatch, k.one(), write,
-			doc{says: "Change members of " + k.says + " (RFC 7396)", takes: k.object, gives: k.object, condition: conditionMust, shows: true}),
 		serve(k.remove, http.MethodDelete, k.one(), write,
 			doc{says: "Remove " + k.says, status: http.StatusNoContent, condition: conditionMust}))
 }
@@ -64,7 +69,7 @@ func clientRoutes() []route {
 	)
 	all := []route{
 		{http.MethodGet, servers, read, listServers,
-			doc{says: "List resource servers, the built-in one last", gives: registry.ResourceServer{}, list: true}},
+			doc{says: "List resource servers, the built-in one last", gives: registry.ResourceServer{}, list: true, query: paging}},
 		{http.MethodPost, servers, write, createServer, doc{says: "Create a resource server", takes: registry.ResourceServer{},
 			gives: registry.ResourceServer{}, status: http.StatusCreated, condition: conditionMay}},
 		{http.MethodGet, servers + "/{item}", read, getServer,
@@ -73,13 +78,14 @@ func clientRoutes() []route {
 			"of the instance", takes: registry.ResourceServer{}, gives: registry.ResourceServer{}, condition: conditionMust}},
 
 		{http.MethodGet, secrets, read, listSecrets, doc{says: "List a client's secrets, without their values",
-			gives: registry.ClientSecret{}, list: true}},
+			gives: registry.ClientSecret{}, list: true, query: paging}},
 		{http.MethodPost, secrets, write, generateSecret, doc{says: "Generate a secret; it is shown this once", takes: newSecret{},
 			gives: shownSecret{}, status: http.StatusCreated, condition: conditionMay, plain: true}},
 		{http.MethodPost, secrets + "/{item}/show", write, showSecret, doc{says: "Show a sealed secret; audited",
 			gives: shownSecret{}, plain: true}},
 
-		{http.MethodGet, permissions, read, listPermissions, doc{says: "List what a client may ask for", gives: permissionList{}, plain: true}},
+		{http.MethodGet, permissions, read, listPermissions, doc{says: "List what a client may ask for", gives: permissionList{}, plain: true,
+			query: paging}},
 		{http.MethodPut, permissions, write, setPermissions, doc{says: "Replace what a client may ask for",
 			takes: []registry.Permission{}, gives: permissionList{}, condition: conditionMust, plain: true}},
 	}
@@ -110,21 +116,23 @@ func consumerRoutes() []route {
 		read, write    = registry.ScopeGatewayRead, registry.ScopeGatewayWrite
 	)
 	all := []route{
-		{http.MethodGet, keys, read, partAPIKeys.list, doc{says: "List API keys, without their values", gives: registry.APIKey{}, list: true}},
+		{http.MethodGet, keys, read, partAPIKeys.list,
+			doc{says: "List API keys, without their values", gives: registry.APIKey{}, list: true, query: paging}},
 		{http.MethodPost, keys, write, generateAPIKey, doc{says: "Generate an API key; it is shown this once", takes: newSecret{},
 			gives: shownSecret{}, status: http.StatusCreated, condition: conditionMay, plain: true}},
-		{http.MethodGet, hmac, read, partHMACKeys.list, doc{says: "List HMAC keys, without their secrets", gives: registry.HMACKey{}, list: true}},
+		{http.MethodGet, hmac, read, partHMACKeys.list,
+			doc{says: "List HMAC keys, without their secrets", gives: registry.HMACKey{}, list: true, query: paging}},
 		{http.MethodPost, hmac, write, generateHMACKey, doc{says: "Generate an access key and its secret; it is shown this once",
 			takes: newHMACKey{}, gives: shownSecret{}, status: http.StatusCreated, condition: conditionMay, plain: true}},
 		{http.MethodPost, consumer + "/jwt/key", write, generateJWTKey, doc{says: "Generate the key with which the consumer signs its own " +
 			"tokens; the private half, or the shared secret, is shown this once", takes: newJWTKey{}, gives: shownJWTKey{},
 			status: http.StatusCreated, condition: conditionMay, plain: true}},
 		{http.MethodGet, authorizations, read, partAuthorizations.list, doc{says: "List what a consumer may call",
-			gives: registry.Authorization{}, list: true}},
+			gives: registry.Authorization{}, list: true, query: paging}},
 		{http.MethodPut, authorizations + "/{item}", write, setAuthorization, doc{says: "Let a consumer call an API", takes: allowance{},
 			gives: registry.Authorization{}, condition: conditionMay}},
 		{http.MethodGet, "/apis/{name}/consumers", read, listAuthorized, doc{says: "List who may call an API; a page may be short and not be " +
-			"the last", gives: authorizedPage{}, query: []string{"prefix", "after", "limit"}, plain: true}},
+			"the last", gives: authorizedPage{}, query: paging, plain: true}},
 	}
 	all = append(all, partAPIKeys.edits(keys, write, registry.APIKey{})...)
 	all = append(all, partHMACKeys.edits(hmac, write, registry.HMACKey{})...)

@@ -103,8 +103,7 @@ func (c *call) server(identifier string) (object, string, error) {
 		return nil, "", fault("identifier", "is required and not empty")
 	case item["identifier"] == nil:
 		id = identifier
-		text, _ := json.Marshal(identifier) // a string always is JSON
-		item["identifier"] = text
+		item["identifier"] = written(identifier)
 	case identifier != "" && id != identifier:
 		return nil, "", fault("identifier", "is not the one of the path")
 	}

@@ -19,7 +19,7 @@ const (
 
 // form reads the parameter format.
 func (c *call) form() (string, error) {
-	switch form := c.r.URL.Query().Get("format"); form {
+	switch form := c.query.Get("format"); form {
 	case "", formJSON:
 		return formJSON, nil
 	case formCSV, formLines:
@@ -58,7 +58,7 @@ func usage(a *Admin, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q := a.question(c.r.URL.Query())
+	q := a.question(c.query)
 	rows, err := a.o.Ledger.Report(c.ctx(), q)
 	if err != nil {
 		return reply{}, err
@@ -110,7 +110,7 @@ func entries(a *Admin, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	query := c.r.URL.Query()
+	query := c.query
 	whose := ledger.Whose{Consumer: query.Get("consumer"), API: query.Get("api")}
 	if (whose.Consumer == "") == (whose.API == "") {
 		return reply{}, badRequest("Calls are asked for by consumer, or by api for those without one")

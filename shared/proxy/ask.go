@@ -3,6 +3,7 @@ package proxy
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"keyless/shared/ledger"
@@ -17,7 +18,7 @@ const heldOutput = 4096
 
 // read finds out what a call of an LLM API asks, and by how much its output is bounded.
 func (c *call) read() *refusal {
-	c.ask, c.bound = meter.Ask{}, 0
+	c.ask, c.bound = meter.Ask{Model: c.mcp.tool}, 0 // by a tool's name the ledger knows the call
 	if c.route.API.Type != registry.LLM {
 		return nil
 	}
@@ -28,46 +29,50 @@ func (c *call) read() *refusal {
 	c.ask = ask
 	if ask.Metered && ask.MaxOutput == 0 {
 		c.bound = c.route.API.MaxTokensDefault
-		if c.bound == 0 && c.limited() {
+		if c.bound == 0 && c.limited(limitsUsage) {
 			c.bound = heldOutput
 		}
 	}
 	return nil
 }
 
-// limited reports whether a limit of model tokens or of money meets the call.
-func (c *call) limited() bool {
-	if limitsUsage(c.route.API.Limits) || c.decision.Consumer != nil && limitsUsage(c.decision.Consumer.Limits) {
-		return true
+// limited reports whether limits of a kind meet the call.
+func (c *call) limited(of func(*registry.Limits) bool) bool {
+	list := []*registry.Limits{c.route.API.Limits}
+	if c.decision.Consumer != nil {
+		list = append(list, c.decision.Consumer.Limits)
 	}
 	for _, g := range groupsOf(c.known, c.decision.Consumer) {
-		if limitsUsage(g.Limits) {
-			return true
-		}
+		list = append(list, g.Limits)
 	}
-	return false
+	return slices.ContainsFunc(list, func(l *registry.Limits) bool {
+		if l == nil {
+			return false
+		}
+		for _, byModel := range l.Models {
+			if of(&byModel) {
+				return true
+			}
+		}
+		return of(l)
+	})
 }
 
+// limitsUsage and limitsSpend tell limits of model tokens or money, and of money.
 func limitsUsage(l *registry.Limits) bool {
-	if l == nil {
-		return false
-	}
-	if l.TokensPerMinute+l.TokensPerHour+l.TokensPerDay+l.TokensPerMonth > 0 || l.SpendPerDay != "" || l.SpendPerMonth != "" {
-		return true
-	}
-	for _, byModel := range l.Models {
-		if limitsUsage(&byModel) {
-			return true
-		}
-	}
-	return false
+	return l.TokensPerMinute+l.TokensPerHour+l.TokensPerDay+l.TokensPerMonth > 0 || limitsSpend(l)
+}
+
+func limitsSpend(l *registry.Limits) bool {
+	return !l.Shadow && (l.SpendPerDay != "" || l.SpendPerMonth != "")
 }
 
 // most is what the call may use at most: its input, and its bounded output for each of its answers; and what that may cost at the
-// dearest of the upstreams that it may reach.
-func (p *proxy) most(c *call) (tokens, spend int64) {
+// dearest of the upstreams that it may reach. What has no price cannot be held to a limit of money, and is refused where one applies: a
+// forgotten price must not be a free pass.
+func (p *proxy) most(c *call) (tokens, spend int64, refused *refusal) {
 	if !c.ask.Metered {
-		return 0, 0
+		return 0, 0, nil
 	}
 	prices, unknown := p.pricesOf(c), false
 	for _, a := range c.aims {
@@ -76,10 +81,13 @@ func (p *proxy) most(c *call) (tokens, spend int64) {
 		cost, known := prices.Most(a.upstream.Name, a.model, input, output)
 		spend, unknown = max(spend, cost), unknown || !known
 	}
-	if unknown && len(c.known.Prices) > 0 {
-		c.note(slog.Bool("unpriced", true)) // what has no price spends nothing of a limit of money
+	if unknown && c.limited(limitsSpend) {
+		return 0, 0, &modelUnpriced
 	}
-	return tokens, spend
+	if unknown && len(c.known.Prices) > 0 {
+		c.note(slog.Bool("unpriced", true))
+	}
+	return tokens, spend, nil
 }
 
 // output is the bound of one answer's output.
@@ -131,6 +139,10 @@ func (c *call) bodyUp(a aim) []byte {
 
 // follow sets a meter on an answer.
 func (c *call) follow(x *exchange, now func() time.Time) {
+	if c.isMCP() {
+		c.followMCP(x)
+		return
+	}
 	if c.route.API.Type != registry.LLM || x.Header.Get("Content-Encoding") != "" {
 		return
 	}
@@ -151,5 +163,5 @@ func (c *call) follow(x *exchange, now func() time.Time) {
 
 // rewrites reports whether the answer's length is not the upstream's.
 func (c *call) rewrites(x *exchange) bool {
-	return x.across || x.events && c.ask.Kind != meter.Opaque
+	return x.across || x.mcp != nil || x.events && c.ask.Kind != meter.Opaque
 }

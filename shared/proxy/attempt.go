@@ -35,8 +35,9 @@ const (
 	ofFirstByte = "first_byte" // silence until the time was over
 	ofBreak     = "broken"     // it broke off before any content
 	ofStatus    = "status"
-	ofEarly     = "early" // an error event before any content of a stream
-	ofOurs      = "ours"  // the caller is gone, or the time of the call is over
+	ofEarly     = "early"      // an error event before any content of a stream
+	ofUnproven  = "credential" // we have none for the upstream, and nothing was sent
+	ofOurs      = "ours"       // the caller is gone, or the time of the call is over
 )
 
 // plan chooses the attempts of one call, one after another.
@@ -93,6 +94,9 @@ func (n *plan) keyed(a aim) (leg, bool) {
 			return leg{a, own, true}, len(tried) == 0
 		}
 	}
+	if last := n.c.last; byGrant(a.upstream) && len(tried) == 1 && last != nil && last.upstream == a.upstream && last.proof.renews {
+		return leg{aim: a}, true // with another token
+	}
 	key, found := n.resting.choose(a.upstream, tried)
 	return leg{a, key, false}, found
 }
@@ -106,7 +110,7 @@ func (n *plan) after(s setback, x *exchange) (leg, bool) {
 		n.at++
 	}
 	l, found := n.next()
-	if !found && !s.ofKey && s.why != ofEarly {
+	if !found && !s.ofKey && s.why != ofEarly && s.why != ofUnproven {
 		// All were tried. What may have been bad luck is tried once more, a little later.
 		n.at, n.tried = 0, map[string][]string{}
 		l, found = n.next()
@@ -192,6 +196,8 @@ func (p *proxy) judge(c *call, x *exchange, err error) *setback {
 	switch {
 	case err != nil && (c.in.Context().Err() != nil || errors.Is(err, errOvertime)):
 		return &setback{why: ofOurs, err: err}
+	case errors.Is(err, errUnproven):
+		return &setback{why: ofUnproven, status: http.StatusBadGateway, err: err}
 	case err != nil && !x.sent.Load():
 		return &setback{why: ofConnect, err: err}
 	case errors.Is(err, errSilent):
@@ -208,6 +214,9 @@ func (p *proxy) judge(c *call, x *exchange, err error) *setback {
 
 // refusesKey reports whether the upstream does not accept a key of ours.
 func (x *exchange) refusesKey(c *call) bool {
+	if x.proof.granted && x.StatusCode == http.StatusUnauthorized {
+		return true
+	}
 	return c.managed() && x.key != "" && (x.StatusCode == http.StatusUnauthorized || x.StatusCode == http.StatusForbidden)
 }
 
@@ -221,7 +230,7 @@ func (p *proxy) learn(c *call, x *exchange, failed *setback) {
 		return
 	case failed.why == ofOurs && errors.Is(failed.err, errOvertime):
 		p.breaker.failed(ctx, name)
-	case failed.why == ofOurs:
+	case failed.why == ofOurs || failed.why == ofUnproven:
 		p.breaker.unknown(name)
 	case failed.why == ofConnect || failed.why == ofFirstByte || failed.why == ofBreak || c.outage(failed.status):
 		p.breaker.failed(ctx, name)
@@ -230,6 +239,12 @@ func (p *proxy) learn(c *call, x *exchange, failed *setback) {
 	}
 	if !failed.ofKey || x.own || x.key == "" {
 		return
+	}
+	if x.proof.granted && failed.status == http.StatusUnauthorized {
+		x.proof.renews = p.grants.refuse(x.proof.grantee, x.key)
+		if x.proof.renews {
+			return
+		}
 	}
 	p.resting.rest(providerKey{name, x.key}, restOf(x, p.Now()))
 	if failed.why == ofStatus && failed.status != http.StatusTooManyRequests {
@@ -273,6 +288,8 @@ func (r retryRules) cover(s setback) bool {
 	switch s.why {
 	case ofConnect, ofFirstByte:
 		return slices.Contains(r.words, s.why)
+	case ofUnproven:
+		return true // another upstream may do, and the caller has no part in it
 	case ofStatus, ofBreak:
 		return slices.Contains(r.statuses, s.status) || s.ofKey && s.status != http.StatusTooManyRequests
 	case ofEarly:

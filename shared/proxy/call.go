@@ -14,7 +14,6 @@ import (
 
 	"keyless/shared/accesslog"
 	"keyless/shared/auth"
-	"keyless/shared/oauth"
 	"keyless/shared/proxy/meter"
 	"keyless/shared/quota"
 	"keyless/shared/registry"
@@ -44,7 +43,8 @@ type call struct {
 	dialect   dialect
 	decision  auth.Decision
 	admission quota.Admission
-	refused   *refusal // why the call ends here
+	held      quota.Used // what the admission holds for it
+	refused   *refusal   // why the call ends here
 
 	body     []byte
 	bodyRead bool
@@ -57,6 +57,7 @@ type call struct {
 	ours  bool      // the answer is: no upstream is asked
 	reply []byte    // an answer of ours, in place of the upstream's
 	named []string  // the models that a list of ours names
+	mcp   mcpCall   // the zero value on any other API
 	lists bool      // the upstream's answer is its list of models, of which the caller sees what it may call
 
 	sent     atomic.Bool // bytes may have gone to an upstream; set from within the transport
@@ -70,6 +71,10 @@ type call struct {
 	gone     bool      // the caller is, and the upstream is read on
 	drained  int       // bytes since
 	notes    []slog.Attr
+
+	hit   bool   // the answer is one that was kept
+	tape  *tape  // takes the answer down; nil: the API has no cache
+	drawn drawer // where it is kept
 }
 
 func newCall(w http.ResponseWriter, r *http.Request) *call {
@@ -140,6 +145,9 @@ func (c *call) find(v registry.View) *refusal {
 		return &apiNotFound // between two parts of a change: the upstreams are gone, the API not yet
 	}
 	c.dialect = dialectOf(route)
+	if c.dialect == rpc && c.in.Method != http.MethodPost {
+		c.dialect = problem // there is no message to answer
+	}
 	return badQuery(c.in.URL.RawQuery)
 }
 
@@ -188,30 +196,6 @@ func (c *call) readBody(limit int64) *refusal {
 	c.body = read.Bytes()
 	c.in.Body = io.NopCloser(bytes.NewReader(c.body)) // for the gate, where the call is considered anew
 	return nil
-}
-
-// rpcID returns the id of the JSON-RPC request that an error answers, null where it is not clear (JSON-RPC
-// 2.0 §5). A caller who was refused has not had its body read: a little of it is read now, no more than
-// net/http reads anyhow to keep the connection.
-func (c *call) rpcID() json.RawMessage {
-	null := json.RawMessage("null")
-	body := c.body
-	if !c.bodyRead && c.in.Body != nil && c.in.ContentLength <= maxRPCBody && c.in.Header.Get("Expect") == "" {
-		c.bodyRead = true
-		body, _ = io.ReadAll(io.LimitReader(c.in.Body, maxRPCBody+1))
-	}
-	if len(body) == 0 || len(body) > maxRPCBody {
-		return null
-	}
-	members, err := oauth.Object(body)
-	if err != nil {
-		return null
-	}
-	id := members["id"]
-	if _, isString := oauth.String(id); isString || isInteger(id) {
-		return id
-	}
-	return null
 }
 
 func isInteger(text []byte) bool {

@@ -125,7 +125,7 @@ func (c *call) queryUp() string {
 		name, err := url.QueryUnescape(k)
 		return err == nil && drop(name)
 	})
-	return strings.Join(kept, "&")
+	return c.sessionQueryUp(strings.Join(kept, "&"))
 }
 
 // injectKey sets the provider's key in the protocol's own way, or as the upstream's auth says. An upstream that is reached by other

@@ -99,7 +99,7 @@ func (d dialect) body(r refusal, c *call) []byte {
 	case anthropic:
 		shape = anthropicBody{"error", anthropicError{anthropicType(r.status), r.message, r.code}, c.id}
 	case rpc:
-		shape = rpcBody{"2.0", c.rpcID(), rpcError{rpcRefused, r.message, rpcData{r.code, c.id}}}
+		shape = c.rpcRefusal(r)
 	default:
 		shape = problemBody{"about:blank", http.StatusText(r.status), r.status, r.message, r.code, c.id}
 	}

@@ -33,6 +33,8 @@ var (
 		message: "Request Body Too Large"}
 	modelNotFound = refusal{status: http.StatusNotFound, code: "model_not_found",
 		message: "No upstream of this API serves this model"}
+	modelUnpriced = refusal{status: http.StatusForbidden, code: "model_unpriced",
+		message: "This model has no price, and a limit of money applies to this call"}
 	notSupported = refusal{status: http.StatusNotImplemented, code: "not_supported",
 		message: "Upgrades, CONNECT and TRACE are not supported"}
 )
@@ -142,6 +144,8 @@ func (c *call) upstreamFailed(err error, x *exchange) refusal {
 		return cancelled
 	case ctx.Err() != nil:
 		return overtime
+	case errors.Is(err, errUnproven):
+		return upstreamAuth
 	case !x.sent.Load():
 		return upstreamConnect
 	case errors.Is(err, errSilent) || errors.Is(err, errOvertime):

@@ -7,7 +7,7 @@ import (
 )
 
 // Patience is what a configuration file cannot say: fractions of a second. Zero is the default.
-type Patience struct{ Connect, FirstByte, Idle, Total, Write, Quiet, Drain time.Duration }
+type Patience struct{ Connect, FirstByte, Idle, Total, Write, Quiet, Drain, Listen time.Duration }
 
 // NewImpatient makes a proxy that waits for less.
 func NewImpatient(o Options, less Patience) http.Handler {
@@ -15,7 +15,7 @@ func NewImpatient(o Options, less Patience) http.Handler {
 	for to, given := range map[*time.Duration]time.Duration{
 		&p.patience.connect: less.Connect, &p.patience.firstByte: less.FirstByte, &p.patience.idle: less.Idle,
 		&p.patience.total: less.Total, &p.patience.write: less.Write, &p.patience.quiet: less.Quiet,
-		&p.patience.drain: less.Drain,
+		&p.patience.drain: less.Drain, &p.patience.listen: less.Listen,
 	} {
 		if given > 0 {
 			*to = given

@@ -121,6 +121,11 @@ func (x *exchange) early(end error) *setback {
 // take meters what comes of an answer and returns what of it the caller gets. It is valid until the next call.
 func (x *exchange) take(data []byte) []byte {
 	x.seen += int64(len(data))
+	if x.mcp != nil {
+		var out []byte
+		out, x.broken = x.mcp.feed(data)
+		return out
+	}
 	if x.meter == nil {
 		return data
 	}
@@ -138,6 +143,11 @@ func (x *exchange) take(data []byte) []byte {
 
 // tail ends the metering and returns what was held back.
 func (x *exchange) tail() []byte {
+	if x.mcp != nil && x.broken == nil {
+		var out []byte
+		out, x.broken = x.mcp.close()
+		return out
+	}
 	if x.meter == nil {
 		return nil
 	}
@@ -154,7 +164,7 @@ func (x *exchange) tail() []byte {
 
 // between reports whether an event of ours may stand here.
 func (x *exchange) between() bool {
-	return x.crossing != nil || x.meter != nil && x.meter.Between()
+	return x.crossing != nil || x.mcp != nil && x.mcp.between() || x.meter != nil && x.meter.Between()
 }
 
 // ends are the kinds whose streams say when they are whole.

@@ -75,6 +75,7 @@ func passedUp(in http.Header) http.Header {
 func (c *call) headerUp(l leg) http.Header {
 	h := passedUp(c.in.Header)
 	c.dropCredentials(h)
+	c.sessionUp(h)
 	for _, name := range c.known.Mapped {
 		h.Del(name)
 	}
@@ -156,6 +157,7 @@ func (c *call) answerHeader(x *exchange, now time.Time) {
 	if wait := retryAfter(x, now); wait != "" {
 		out.Set("Retry-After", wait)
 	}
+	c.sessionDown(out)
 	c.admission.SetHeaders(out)
 }
 

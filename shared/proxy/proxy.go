@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"keyless/shared/auth"
+	"keyless/shared/cloud"
 	"keyless/shared/ledger"
 	"keyless/shared/quota"
 	"keyless/shared/registry"
@@ -60,7 +61,12 @@ type Options struct {
 	Log     *slog.Logger // alarms only; what belongs to a request goes to its access line
 	MaxBody int64        // what the door can carry, in bytes; 0: 32 MiB
 
+	PublicURL string // scheme and host: the base of our instances' issuers; "": no metadata of protected resources
+
 	Circuits Circuits // nil: this process finds out by itself which upstreams fail
+
+	Lookup  cloud.Lookup // the environment, for the credentials of the function's role; nil: it has none
+	Answers Answers      // nil: no API has a cache
 }
 
 // New makes the handler. It stands behind accesslog.Handler and is safe for concurrent use.
@@ -73,6 +79,7 @@ type proxy struct {
 	breaker   *breaker
 	resting   *resting
 	budget    *budget
+	grants    *grants
 	prices    atomic.Pointer[priced]
 }
 
@@ -80,9 +87,11 @@ func newProxy(o Options) *proxy {
 	if o.MaxBody <= 0 {
 		o.MaxBody = registry.DefaultBodyMaxBytes
 	}
+	way := newTransport()
 	return &proxy{
-		Options: o, transport: newTransport(), patience: defaultPatience,
+		Options: o, transport: way, patience: defaultPatience,
 		breaker: newBreaker(o.Now, o.Circuits), resting: newResting(o.Now), budget: newBudget(o.Now),
+		grants: newGrants(way, defaultPatience.connect, o.Now),
 	}
 }
 
@@ -90,6 +99,10 @@ func newProxy(o Options) *proxy {
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := newCall(w, r)
 	defer c.log()
+	if asksResource(r) {
+		p.serveResource(c)
+		return
+	}
 	err := p.permit(c)
 	switch {
 	case err != nil:
@@ -126,6 +139,9 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 	if c.ours = c.cors(); c.ours {
 		return registry.Refused, nil
 	}
+	if c.refused = c.judgeOrigin(); c.refused != nil {
+		return registry.Refused, nil
+	}
 	ctx := c.in.Context()
 	decision, err := p.Gate.Decide(ctx, v, c.in, c.route.API)
 	if err != nil {
@@ -143,6 +159,8 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 		c.listModels()
 	} else if c.refused = c.judgeModel(); c.refused != nil {
 		return c.decision.Result(), nil
+	} else if c.refused = c.readMCP(); c.refused != nil {
+		return c.decision.Result(), nil
 	}
 	if c.ours || c.aim(v.Snapshot) != nil {
 		return registry.Refused, nil // as far as this registry knows
@@ -154,8 +172,13 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 }
 
 func (p *proxy) admit(c *call, v registry.View) (registry.Result, error) {
-	tokens, spend := p.most(c)
+	tokens, spend, unpriced := p.most(c)
+	if unpriced != nil {
+		c.refused = unpriced
+		return registry.Refused, nil // a newer registry may know the price
+	}
 	c.at = p.Now()
+	c.held = quota.Used{Tokens: tokens, Spend: spend}
 	admission, err := p.Quota.Admit(c.in.Context(), quota.Call{
 		RequestID: c.id, Revision: v.Revision, Domain: c.route.Domain, API: c.route.API,
 		Consumer: c.decision.Consumer, Groups: groupsOf(v.Snapshot, c.decision.Consumer),
@@ -184,7 +207,7 @@ func (p *proxy) admit(c *call, v registry.View) (registry.Result, error) {
 func (p *proxy) longest(c *call) time.Duration {
 	longest := time.Duration(0)
 	for _, a := range c.aims {
-		longest = max(longest, p.patience.of(a.upstream.Timeouts).total)
+		longest = max(longest, p.patienceWith(c, a.upstream).total)
 	}
 	return longest*time.Duration(rulesOf(c.route.API.Retries).attempts) + leastTime
 }
@@ -205,6 +228,9 @@ func groupsOf(known *registry.Snapshot, c *registry.Consumer) []*registry.Group 
 // forward sends the call to its upstreams until one takes it, passes the answer on, and settles.
 func (p *proxy) forward(c *call) {
 	defer p.settle(c)
+	if p.recall(c) {
+		return
+	}
 	x, failed := p.reach(c)
 	if x == nil {
 		c.refuse(upstreamCircuit)
@@ -227,8 +253,13 @@ func (p *proxy) forward(c *call) {
 		p.relayModels(c, x)
 		return
 	}
+	if c.picksWhole(x) {
+		p.relayPicked(c, x)
+		return
+	}
 	c.answerHeader(x, p.Now())
 	p.relay(c, x)
+	p.remember(c, x)
 }
 
 // keep leaves a trail of a proven caller's refusal, so that an operator can ask why.

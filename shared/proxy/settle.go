@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"keyless/shared/ledger"
@@ -26,7 +27,7 @@ func (p *proxy) settle(c *call) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.in.Context()), settleWithin)
 	defer cancel()
 	c.noteEnd()
-	if !c.sent.Load() {
+	if !c.sent.Load() && !c.hit {
 		if err := p.Quota.GiveBack(ctx, c.admission); err != nil {
 			c.note(slog.String("give_back", err.Error()))
 		}
@@ -36,7 +37,7 @@ func (p *proxy) settle(c *call) {
 	var used quota.Used
 	if c.ledgered() {
 		entry = p.entry(c)
-		used = quota.Used{Tokens: entry.Usage.Tokens(), Spend: entry.Cost}
+		used = c.believed(quota.Used{Tokens: entry.Usage.Tokens(), Spend: entry.Cost})
 	} else if c.route.API.Concurrency == 0 {
 		return // nothing is held that was not used
 	}
@@ -45,19 +46,33 @@ func (p *proxy) settle(c *call) {
 	}
 }
 
-// entry is the call in the ledger's words.
+// believed is what limits count of what an upstream tells. What was held is the most that the call can have used, so an upstream that tells
+// more errs, and must not carry a limit past its end; the ledger has what was told. Where the call's input is not in its body nothing
+// bounds it, and all counts.
+func (c *call) believed(told quota.Used) quota.Used {
+	if !c.ask.Metered || c.ask.Unseen || told.Tokens <= c.held.Tokens {
+		return told
+	}
+	c.note(slog.Bool("beyond_bound", true))
+	return quota.Used{Tokens: c.held.Tokens, Spend: min(told.Spend, c.held.Spend)}
+}
+
+// entry is the call in the ledger's words. One that the cache answered reached no upstream and used nothing.
 func (p *proxy) entry(c *call) *ledger.Entry {
-	x := c.last
 	e := &ledger.Entry{
 		RequestID: c.id, At: c.at, Domain: c.route.Domain.Name, API: c.route.API.Name,
-		Client: c.decision.ClientID, Subject: c.decision.Subject,
-		Upstream: x.upstream.Name, Model: c.ask.Model, UpstreamModel: x.model,
+		Client: c.decision.ClientID, Subject: c.decision.Subject, Model: c.ask.Model, Cached: c.hit,
 		Status: c.status, End: c.end, Attempts: c.attempts,
 		Latency: time.Since(c.began).Milliseconds(), FirstToken: c.firstToken().Milliseconds(),
 	}
 	if c.decision.Consumer != nil {
 		e.Consumer = c.decision.Consumer.Name
 	}
+	if c.hit {
+		return e
+	}
+	x := c.last
+	e.Upstream, e.UpstreamModel = x.upstream.Name, x.model
 	e.Usage, e.Estimated = c.usage()
 	if x.answered() || e.Usage != (ledger.Usage{}) {
 		e.Cost, _ = p.pricesOf(c).Cost(x.upstream.Name, x.model, e.Usage)
@@ -152,6 +167,6 @@ func (c *call) noteEnd() {
 		c.note(slog.Int64("first_token_ms", first.Milliseconds()))
 	}
 	if len(c.failures) > 0 {
-		c.note(slog.Any("failed_attempts", c.failures))
+		c.note(slog.String("failed_attempts", strings.Join(c.failures, ", ")))
 	}
 }

@@ -284,6 +284,26 @@ func TestC1Abort(t *testing.T) {
 		equal(t, "what the provider charges", e.Usage, ledger.Usage{Input: 12, Output: 5})
 		equal(t, "estimated", e.Estimated, false)
 	})
+	t.Run("drain, before the answer", func(t *testing.T) {
+		t.Parallel()
+		arrived, gone := make(chan struct{}), make(chan struct{})
+		upstream := record(t, func(w http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			<-gone
+			answers(200, isJSON, whole)(w, r)
+		})
+		w := open(t, upstream.URL, llm(func(a *registry.API) { a.OnClientGone = "drain" }, upstream.URL))
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { <-arrived; cancel() }()
+		if _, err := client.Do(w.request(http.MethodPost, "/llm/chat/completions", asked).WithContext(ctx)); err == nil {
+			t.Error("the caller did not leave")
+		}
+		time.Sleep(20 * time.Millisecond) // the server notices
+		close(gone)
+		within(t, "the handler ends", w.ended)
+		e := w.quota.only(t).entry
+		equal(t, "usage", e.Usage, ledger.Usage{Input: 12, Output: 5})
+	})
 	t.Run("drain, but not for ever", func(t *testing.T) {
 		t.Parallel()
 		left := make(chan struct{})

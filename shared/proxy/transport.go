@@ -19,6 +19,7 @@ type patience struct {
 	write     time.Duration // for a client to take one read's worth
 	quiet     time.Duration // of a stream, before a comment is sent
 	drain     time.Duration // for what is read for a caller who is gone
+	listen    time.Duration // for a stream on which an MCP server speaks when it likes, and for silence on it
 }
 
 // defaultPatience holds where an upstream does not say otherwise. A client that takes nothing for half a
@@ -26,7 +27,7 @@ type patience struct {
 // cut a connection after 30 seconds of silence.
 var defaultPatience = patience{
 	connect: 3 * time.Second, firstByte: 60 * time.Second, idle: 60 * time.Second, total: 10 * time.Minute,
-	write: 30 * time.Second, quiet: 15 * time.Second, drain: 30 * time.Second,
+	write: 30 * time.Second, quiet: 15 * time.Second, drain: 30 * time.Second, listen: time.Hour,
 }
 
 // of is the patience with one upstream.
@@ -34,7 +35,18 @@ func (p patience) of(t registry.Timeouts) patience {
 	return patience{
 		connect: t.Connect.Or(p.connect), firstByte: t.FirstByte.Or(p.firstByte),
 		idle: t.Idle.Or(p.idle), total: t.Total.Or(p.total), write: p.write, quiet: p.quiet, drain: p.drain,
+		listen: p.listen,
 	}
+}
+
+// patienceWith is the patience with one upstream in this call. Where an MCP client only listens, silence and length are no failures,
+// unless the upstream's own timeouts say so; a connection that died is found by TCP.
+func (p *proxy) patienceWith(c *call, u *registry.Upstream) patience {
+	wait := p.patience.of(u.Timeouts)
+	if c.listens() {
+		wait.idle, wait.total = u.Timeouts.Idle.Or(p.patience.listen), u.Timeouts.Total.Or(p.patience.listen)
+	}
+	return wait
 }
 
 // Bounds of the transport.

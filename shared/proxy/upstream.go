@@ -36,6 +36,7 @@ type exchange struct {
 	events   bool              // the answer is an event stream that is followed
 	meter    *meter.Meter      // nil: what comes is nobody's matter but the caller's
 	crossing *translate.Stream // nil: the answer's events pass as they are
+	mcp      *mcpEvents        // nil: the answer is none of an MCP server's streams
 	flow     *flow
 	held     []byte        // of a stream, read before its head went out
 	rest     error         // how the stream ended while it was held
@@ -44,6 +45,7 @@ type exchange struct {
 	first    time.Duration // to the first content
 	broken   error         // what came cannot be translated
 	ended    bool
+	proof    proof
 }
 
 // Why an exchange was cancelled from our side.
@@ -61,10 +63,13 @@ var (
 // §9.2.2).
 func (p *proxy) send(c *call, l leg) (*exchange, error) {
 	x := &exchange{leg: l, began: time.Now(), over: make(chan struct{})}
-	wait := p.patience.of(l.upstream.Timeouts)
+	wait := p.patienceWith(c, l.upstream)
 	x.idle = wait.idle
 	p.bound(c, x, wait)
-	out, err := c.requestUp(x)
+	out, body, err := c.requestUp(x)
+	if err == nil {
+		err = p.prove(x, out, body)
+	}
 	if err != nil {
 		return x, err
 	}
@@ -135,25 +140,26 @@ func (x *exchange) end() {
 }
 
 // requestUp makes the request to the upstream. Its length is always announced: one framing leaves here,
-// whatever the client's was.
-func (c *call) requestUp(x *exchange) (*http.Request, error) {
+// whatever the client's was. The body comes beside it, for who signs it.
+func (c *call) requestUp(x *exchange) (*http.Request, []byte, error) {
 	path, query := c.route.Rest(), c.queryUp()
 	if x.across {
 		path, query = acrossPath(x.upstream), ""
 	}
 	target, err := targetURL(x.upstream.BaseURL, path, query)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	target.ForceQuery = c.in.URL.ForceQuery && !x.across
 	out := &http.Request{
 		Method: c.in.Method, URL: target, Host: target.Host, Header: c.headerUp(x.leg),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
 	}
-	if body := c.bodyUp(x.aim); len(body) > 0 {
+	body := c.bodyUp(x.aim)
+	if len(body) > 0 {
 		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
-	return out, nil
+	return out, body, nil
 }
 
 // targetURL appends a canonical, escaped path and a raw query to a base URL. Both leave as they are given.

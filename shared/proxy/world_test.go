@@ -139,7 +139,7 @@ func open(t testing.TB, upstream string, changes ...func(*world)) *world {
 	o := proxy.Options{
 		Reader: registry.NewReader(w.store, nil, clock), Gate: auth.New(noKeys{},
 			"https://gateway.example", clock),
-		Quota: w.quota, Now: clock, Log: log,
+		Quota: w.quota, Now: clock, Log: log, PublicURL: "https://gateway.example",
 	}
 	if w.change != nil {
 		w.change(&o)

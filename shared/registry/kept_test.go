@@ -30,7 +30,7 @@ var innocent = map[string]string{
 	"FederatedCredential.JWKSURL":       "a URL without user and password",
 	"SubjectIssuer.JWKS":                "public keys only, as Validate sees to",
 	"SubjectIssuer.JWKSURL":             "a URL without user and password",
-	"UpstreamAuth.SigV4":                "service and region; its keys stand in api_keys",
+	"UpstreamAuth.SigV4":                "service and region; what signs is the role's, of the environment",
 	"API.MaxTokensDefault":              "a number",
 	"Limits.TokensPerMinute":            "a number",
 	"Limits.TokensPerHour":              "a number",

@@ -88,6 +88,7 @@ type validator struct {
 	byDomain   map[string]bool // lower case
 	byUpstream map[string]*Upstream
 	byAPI      map[string]bool
+	byMCP      map[string]bool // those of byAPI that speak MCP
 	byGroup    map[string]bool
 
 	zones     map[string]bool   // judged time zones; loading one reads a file
@@ -101,7 +102,7 @@ type validator struct {
 func newValidator(c *Config) *validator {
 	v := &validator{
 		byID: map[string]*Instance{}, byDomain: map[string]bool{DefaultDomain: true},
-		byUpstream: map[string]*Upstream{}, byAPI: map[string]bool{}, byGroup: map[string]bool{},
+		byUpstream: map[string]*Upstream{}, byAPI: map[string]bool{}, byMCP: map[string]bool{}, byGroup: map[string]bool{},
 		zones: map[string]bool{}, rules: map[string]string{}, values: map[string]int{},
 		claims: map[string]bool{}, places: map[Place]bool{}, keyPlaces: map[Place]bool{},
 	}
@@ -116,6 +117,7 @@ func newValidator(c *Config) *validator {
 	}
 	for i := range c.APIs {
 		v.byAPI[c.APIs[i].Name] = true
+		v.byMCP[c.APIs[i].Name] = c.APIs[i].Type == MCP
 	}
 	for i := range c.Groups {
 		v.byGroup[c.Groups[i].Name] = true

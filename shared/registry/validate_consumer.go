@@ -45,7 +45,6 @@ func (v *validator) consumers(list []Consumer) {
 		v.authorizations(at.key("authorizations"), c.Authorizations)
 		v.limits(at.key("limits"), c.Limits)
 		v.upstreamKeys(at.key("upstream_keys"), c.UpstreamKeys)
-		v.notYetConsumer(at, c)
 	}
 }
 
@@ -58,8 +57,25 @@ func (v *validator) authorizations(list spot, authorizations []Authorization) {
 			v.fault(at, "%q stands twice; write it once", a.API)
 		}
 		seen[a.API] = true
+		v.tools(list.item(i).key("tools"), a)
 	}
 }
+
+// tools judges the names of tools, in which * stands for any text, that a consumer may call.
+func (v *validator) tools(at spot, a Authorization) {
+	if a.Tools != nil && v.byAPI[a.API] && !v.byMCP[a.API] {
+		v.fault(at, "are only on an API of type mcp; leave them out")
+	}
+	v.unique(at, a.Tools)
+	for i, tool := range a.Tools {
+		if tool == "" || len(tool) > maxTool || strings.ContainsFunc(tool, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			v.fault(at.item(i), `is not a tool's name; write 1 to 128 bytes without spaces, such as echo or "get-*"`)
+		}
+	}
+}
+
+// maxTool is the longest name of a tool that MCP recommends, and that the proxy takes.
+const maxTool = 128
 
 // maxSkew is far above what clocks differ by, and below the hour for which a revocation outlives its token.
 const maxSkew = 10 * time.Minute

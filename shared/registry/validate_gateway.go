@@ -51,9 +51,8 @@ func (v *validator) upstreams(list []Upstream) {
 		for n, key := range u.APIKeys {
 			v.wrong(at.key("api_keys").item(n), judgeAPIKey(key))
 		}
-		v.upstreamAuth(at.key("auth"), u.Auth)
+		v.upstreamAuth(at.key("auth"), u)
 		v.upstreamHeaders(at.key("headers"), u.Headers)
-		v.notYetUpstream(at, u)
 	}
 }
 
@@ -76,18 +75,6 @@ func judgeAPIKey(key Secret) string {
 		return "is a hash, which cannot be sent to a provider; write the key itself, or its sealed form"
 	}
 	return judgeHeaderValue(string(key))
-}
-
-func (v *validator) upstreamAuth(at spot, a *UpstreamAuth) {
-	if a == nil {
-		return
-	}
-	if a.Header != "" {
-		v.wrong(at.key("header"), judgeHeader(a.Header))
-	} else if len(a.SigV4) == 0 && len(a.OAuth) == 0 {
-		v.fault(at.key("header"), "is required; write the header that carries the key, or leave auth out")
-	}
-	v.wrong(at.key("prefix"), judgePrefix(a.Prefix))
 }
 
 func (v *validator) upstreamHeaders(at spot, headers map[string]string) {
@@ -131,7 +118,7 @@ func (v *validator) apis(list []API) {
 		v.positive(at.key("body_max_bytes"), a.BodyMaxBytes)
 		v.positive(at.key("concurrency"), a.Concurrency)
 		v.forwarding(at, a)
-		v.notYetAPI(at, a)
+		v.cache(at.key("cache"), a)
 		v.limits(at.key("limits"), a.Limits)
 	}
 }

@@ -1,0 +1,26 @@
+package proxy
+
+// FeedEvents passes pieces of a stream through an editor of events, and ends it.
+func FeedEvents(edit func(string, []byte) ([]byte, error), most int, strict bool, pieces ...string) (string, error) {
+	e := mcpEvents{edit: edit, most: most, strict: strict}
+	out := ""
+	for _, piece := range pieces {
+		part, err := e.feed([]byte(piece))
+		if out += string(part); err != nil {
+			return out, err
+		}
+	}
+	rest, err := e.close()
+	return out + string(rest), err
+}
+
+// PickTools cuts the tools that may not be seen out of a message.
+func PickTools(text string, lists map[string]bool, may func(string) bool) string {
+	return string(pickTools([]byte(text), lists, may))
+}
+
+// ReadMessages reads a body; "" is no refusal.
+func ReadMessages(body string) string {
+	_, _, unreadable := readMessages([]byte(body))
+	return unreadable
+}
