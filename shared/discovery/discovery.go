@@ -72,8 +72,19 @@ var (
 	}
 )
 
+// authorizePath is that of the endpoint at which nobody signs in.
+var authorizePath = [2]string{"/", "/oauth2/authorize"}
+
+// unsupportedResponseType is the error of RFC 6749 §4.1.2.1. It goes to whoever asked: no redirect URI is known to be anybody's.
+const unsupportedResponseType = "unsupported_response_type"
+
 // ServeHTTP answers GET and HEAD of a document.
 func (d *documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, is := between(r.URL.EscapedPath(), authorizePath); is {
+		refuse(w, r, http.StatusBadRequest, unsupportedResponseType,
+			"Nobody signs in here: machines get their tokens at the token endpoint, by the grant client_credentials.")
+		return
+	}
 	name, isKeySet := find(r.URL.EscapedPath())
 	if name == "" {
 		refuse(w, r, http.StatusNotFound, codeNotFound, "There is no document at this path.")
@@ -135,12 +146,14 @@ func serveKeySet(w http.ResponseWriter, r *http.Request, keys *registry.KeySet, 
 	serve(w, r, "application/jwk-set+json", keys.JWKS)
 }
 
-// metadata says what is on, and nothing else. There is no authorization endpoint, hence no response type;
-// OpenID clients ask for the members on subjects and ID tokens, and read the latter as what signs our tokens.
+// metadata says what is on, and nothing else: no response type, for nobody signs in here. OpenID clients and the MCP SDK want an
+// authorization endpoint all the same, so there is one, and it says so. OpenID clients ask for the members on subjects and ID tokens too,
+// and read the latter as what signs our tokens.
 func (d *documents) metadata(snapshot *registry.Snapshot, name string) oauth.Metadata {
 	base := "/" + name + "/oauth2"
 	return oauth.Metadata{
 		Issuer:                            d.PublicURL + base,
+		AuthorizationEndpoint:             d.PublicURL + base + "/authorize",
 		TokenEndpoint:                     d.TokenURL + base + "/token",
 		JWKSURI:                           d.PublicURL + base + "/jwks",
 		ScopesSupported:                   scopes(snapshot.Instances[name]),

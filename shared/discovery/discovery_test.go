@@ -190,6 +190,18 @@ func TestK04K05KeysAreReadInTime(t *testing.T) {
 	}
 }
 
+// The authorization endpoint that the metadata names is there, and says that nobody signs in at it.
+func TestTheAuthorizationEndpointSaysThatThereIsNone(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	discovery.New(discovery.Options{PublicURL: public}).ServeHTTP(w, httptest.NewRequest(http.MethodGet,
+		"/acme/oauth2/authorize?response_type=code&client_id=x&redirect_uri=https%3A%2F%2Fevil.example", nil))
+	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"error":"unsupported_response_type"`) ||
+		w.Header().Get("Location") != "" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
 func TestM01ToM07Metadata(t *testing.T) {
 	t.Parallel()
 	const methods = `["client_secret_basic","client_secret_post","client_secret_jwt","private_key_jwt",` +
@@ -197,6 +209,7 @@ func TestM01ToM07Metadata(t *testing.T) {
 	const signing = `["HS256","ES256","RS256","EdDSA","ES384","ES512","RS384","RS512","PS256","PS384","PS512"]`
 	want := func(id, tokens, grants, scopes, algorithms string) string {
 		return `{"issuer":"` + public + `/` + id + `/oauth2",` +
+			`"authorization_endpoint":"` + public + `/` + id + `/oauth2/authorize",` +
 			`"token_endpoint":"` + tokens + `/` + id + `/oauth2/token",` +
 			`"jwks_uri":"` + public + `/` + id + `/oauth2/jwks","scopes_supported":[` + scopes + `],` +
 			`"response_types_supported":[],"grant_types_supported":[` + grants + `],` +

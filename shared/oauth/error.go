@@ -69,6 +69,7 @@ type AccessTokenClaims struct {
 // Metadata is the authorization server's self-description, RFC 8414 §2, served as OpenID discovery too.
 type Metadata struct {
 	Issuer                            string   `json:"issuer"`
+	AuthorizationEndpoint             string   `json:"authorization_endpoint"`
 	TokenEndpoint                     string   `json:"token_endpoint"`
 	JWKSURI                           string   `json:"jwks_uri"`
 	ScopesSupported                   []string `json:"scopes_supported"`
