@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"keyless/shared/admin"
@@ -140,7 +141,7 @@ func (t terminal) plan(r registry.Report) {
 			break
 		}
 		m := marks[c.Action]
-		t.say("%s", t.paint(m.colour, plain(m.mark+" "+c.Kind+" "+c.Name)))
+		t.say("%s", t.paint(m.colour, plain(strings.TrimSpace(m.mark+" "+c.Kind+" "+c.Name))))
 	}
 	for i, name := range r.Extra {
 		if i == maxPlanned {

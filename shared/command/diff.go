@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -16,14 +15,14 @@ import (
 
 // difference is one object that an apply with --prune would touch.
 type difference struct {
-	Action  string   `json:"action"`
-	Kind    string   `json:"kind"`
-	Name    string   `json:"name"`
-	Members []member `json:"members,omitempty"`
+	Action  string        `json:"action"`
+	Kind    string        `json:"kind"`
+	Name    string        `json:"name"`
+	Members []valueChange `json:"members,omitempty"`
 }
 
-// member is one value that differs. A secret shows as what it is, never its value.
-type member struct {
+// valueChange is one value that differs. A secret shows as what it is, never its value.
+type valueChange struct {
 	Path   string `json:"path"`
 	Before any    `json:"before,omitempty"`
 	After  any    `json:"after,omitempty"`
@@ -78,7 +77,7 @@ func diff(ctx context.Context, t terminal, args []string) error {
 func (t terminal) differences(list []difference) {
 	for _, d := range list {
 		m := marks[d.Action]
-		t.say("%s", t.paint(m.colour, plain(m.mark+" "+d.Kind+" "+d.Name)))
+		t.say("%s", t.paint(m.colour, plain(strings.TrimSpace(m.mark+" "+d.Kind+" "+d.Name))))
 		for _, one := range d.Members {
 			t.say("    %s: %s → %s", plain(one.Path), shown(one.Before), shown(one.After))
 		}
@@ -109,7 +108,7 @@ func shown(v any) string {
 }
 
 // members compares an object of the file with the one that is stored.
-func (c configured) members(ctx context.Context, g *gateway, changed registry.Changed) ([]member, error) {
+func (c configured) members(ctx context.Context, g *gateway, changed registry.Changed) ([]valueChange, error) {
 	k, known := kindOf(changed.Kind)
 	after := c.object(k, changed.Name)
 	if !known || after == nil {
@@ -119,10 +118,10 @@ func (c configured) members(ctx context.Context, g *gateway, changed registry.Ch
 	if _, err := g.do(ctx, ask{path: k.path(changed.Name)}, before); err != nil && codeOf(err) != "not_found" {
 		return nil, err
 	}
-	var list []member
+	var list []valueChange
 	compare("", tree(before), tree(after), &list)
 	if len(list) == 0 {
-		list = []member{{Path: "a secret", Before: aSecret, After: "(another)"}}
+		list = []valueChange{{Path: "a secret", Before: aSecret, After: "(another)"}}
 	}
 	return list, nil
 }
@@ -222,7 +221,7 @@ func hideSecrets(v reflect.Value) {
 }
 
 // compare lists the values that differ. A secret or a generated value that the file leaves out is no difference.
-func compare(path string, before, after any, list *[]member) {
+func compare(path string, before, after any, list *[]valueChange) {
 	switch a := after.(type) {
 	case map[string]any:
 		if b, same := before.(map[string]any); same {
@@ -239,11 +238,11 @@ func compare(path string, before, after any, list *[]member) {
 	}
 	kept := after == nil && (before == aSecret || path == "jwt.value")
 	if !kept && !reflect.DeepEqual(before, after) {
-		*list = append(*list, member{path, before, after})
+		*list = append(*list, valueChange{path, before, after})
 	}
 }
 
-func compareMembers(path string, before, after map[string]any, list *[]member) {
+func compareMembers(path string, before, after map[string]any, list *[]valueChange) {
 	names := map[string]bool{}
 	for name := range before {
 		names[name] = true
@@ -260,6 +259,3 @@ func compareMembers(path string, before, after map[string]any, list *[]member) {
 		compare(strings.TrimPrefix(path+"."+name, "."), before[name], after[name], list)
 	}
 }
-
-// errNoAnswer is for what should never be asked.
-var errNoAnswer = errors.New("there is no such kind of object")

@@ -2,58 +2,39 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
-	"time"
 
 	"keyless/shared/admin"
-	"keyless/shared/config"
-	"keyless/shared/process"
-	"keyless/shared/trail"
 )
 
-const (
-	// explainWithin bounds a call of the admin API: a foreign key set may have to be fetched.
-	explainWithin = 30 * time.Second
-	// maxExplanation bounds what is read of its answer: an explanation has a few KiB.
-	maxExplanation = 1 << 20
-)
-
-// explain says what becomes of a request and why: over the admin API (KEYLESS_URL, KEYLESS_ADMIN_TOKEN), else from the store.
+// explain says what becomes of a request and why.
 func explain(ctx context.Context, t terminal, args []string) error {
-	return t.explain(ctx, os.Stdin, args)
-}
-
-func (t terminal) explain(ctx context.Context, stdin io.Reader, args []string) error {
-	a, err := t.explainArguments(stdin, args)
+	a, err := t.explainArguments(args)
 	if err != nil {
 		return err
 	}
-	c, err := config.Load(t.lookup, config.Serve())
+	g, err := t.gateway(&a.options)
 	if err != nil {
 		return err
 	}
+	defer g.close()
 	var e admin.Explanation
-	if a.target != "" {
-		e, err = explainRemote(ctx, a.target, c.AdminToken, a.question)
-	} else {
-		e, err = t.explainHere(ctx, c, a.question)
-	}
-	if admin.IsBadQuestion(err) {
-		return usage{err}
-	}
-	if err != nil {
+	_, err = g.do(ctx, ask{method: http.MethodPost, path: "/explain", body: a.question}, &e)
+	var p *problem
+	switch {
+	case errors.As(err, &p) && p.Code == "bad_request":
+		return usage{errors.New(plain(p.Detail))}
+	case errors.As(err, &p): // that it cannot be told is no refusal of the request
+		return p
+	case err != nil:
 		return err
-	}
-	if a.asJSON {
-		err = json.NewEncoder(t.stdout).Encode(e)
-	} else {
+	case a.asJSON:
+		err = t.json(e)
+	default:
 		printExplanation(t.stdout, e)
 	}
 	switch {
@@ -69,18 +50,14 @@ func (t terminal) explain(ctx context.Context, stdin io.Reader, args []string) e
 
 // explainArguments are what the command line says.
 type explainArguments struct {
-	target   string // admin API's base URL; "": the store
-	asJSON   bool
+	options
 	question admin.Question
 }
 
-func (t terminal) explainArguments(stdin io.Reader, args []string) (explainArguments, error) {
+func (t terminal) explainArguments(args []string) (explainArguments, error) {
 	var a explainArguments
 	var headers []string
-	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
-	flags.SetOutput(t.stderr)
-	flags.StringVar(&a.target, "url", t.variable("KEYLESS_URL"), "admin API's base `URL`; needs KEYLESS_ADMIN_TOKEN")
-	flags.BoolVar(&a.asJSON, "json", false, "print the explanation as JSON")
+	flags, o := t.gatewayFlags()
 	id := flags.String("request-id", "", "the `id` of a request that was refused within the last hour")
 	method := flags.String("method", "", "the request's `method`; default GET, with a body POST")
 	body := flags.String("data", "", "the request's `body`, where a signature covers it or models are limited")
@@ -88,14 +65,12 @@ func (t terminal) explainArguments(stdin io.Reader, args []string) (explainArgum
 		headers = append(headers, line)
 		return nil
 	})
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return a, err
-		}
-		return a, usage{err}
+	if err := t.once(flags, args); err != nil {
+		return a, err
 	}
+	a.options = *o
 	rest, byFlags := flags.Args(), *method != "" || *body != "" || len(headers) > 0
-	words, isCurl, err := curlWords(stdin, rest)
+	words, isCurl, err := curlWords(t.stdin, rest)
 	switch {
 	case err != nil:
 		return a, usage{err}
@@ -170,44 +145,4 @@ func requestOf(url, method string, headers []string, body string) (admin.Questio
 		}
 	}
 	return q, nil
-}
-
-func (t terminal) explainHere(ctx context.Context, c config.Config, q admin.Question) (admin.Explanation, error) {
-	c, err := reach(c)
-	if err != nil {
-		return admin.Explanation{}, err
-	}
-	p, err := process.On(c, t.stderr)
-	if err != nil {
-		return admin.Explanation{}, err
-	}
-	defer p.Redis.Close()
-	return admin.Explain(ctx, admin.Options{
-		Store: p.Store(), Keys: p.Keys, Gate: gateOn(p), Trail: trail.NewRedis(p.Redis, c.Cell, time.Now), Now: time.Now, Log: p.Log,
-	}, q)
-}
-
-// explainRemote asks the admin API.
-func explainRemote(ctx context.Context, url string, token config.Secret, q admin.Question) (admin.Explanation, error) {
-	var e admin.Explanation
-	url, err := baseURL(url)
-	if err != nil {
-		return e, err
-	}
-	body, err := json.Marshal(q)
-	if err != nil {
-		return e, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, explainWithin)
-	defer cancel()
-	status, reply, err := askAdmin(ctx, url, token, "explain", body, maxExplanation)
-	if err != nil {
-		return e, err
-	}
-	if status == http.StatusOK {
-		return e, json.Unmarshal(reply, &e)
-	}
-	problem := struct{ Detail string }{}
-	_ = json.Unmarshal(reply, &problem) // what is no problem document has no detail
-	return e, fmt.Errorf("the admin API answered %d: %s", status, plain(problem.Detail))
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,58 +31,9 @@ consumers:
     api_key: {source: {header: X-Visitor}, keys: [{id: k1, value: kg_MARKER_visitor_0123456789}]}
 `
 
-// servingGateway starts keyless serve on a free port, with a store of its own, and returns the environment of a command line beside it.
-func servingGateway(t *testing.T) map[string]string {
-	t.Helper()
-	folder := t.TempDir()
-	file := filepath.Join(folder, "gateway.yaml")
-	if err := os.WriteFile(file, []byte(explainedGateway), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{
-		"KEYLESS_ADDR": "127.0.0.1:0", "KEYLESS_DATA": filepath.Join(folder, "data"), "KEYLESS_CONFIG": file,
-		"KEYLESS_ADMIN_TOKEN": "MARKER-admin-token-0123456789", "KEYLESS_LOG": "text,error",
-	}
-	var out bytes.Buffer
-	term := terminal{func(name string) (string, bool) { v, ok := env[name]; return v, ok }, &out, &out}
-	c, err := config.Load(term.lookup, config.Serve())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := start(ctx, term, c, false)
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.run() }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
-		if err == nil {
-			_ = conn.Close()
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
-	return map[string]string{"KEYLESS_DATA": env["KEYLESS_DATA"], "KEYLESS_LOG": "text,error", "SERVED": s.URL,
-		"KEYLESS_ADMIN_TOKEN": env["KEYLESS_ADMIN_TOKEN"]}
-}
-
 // runExplain runs the command and returns exit code, standard output and standard error.
 func runExplain(env map[string]string, stdin string, args ...string) (int, string, string) {
-	var out, errs bytes.Buffer
-	t := terminal{func(name string) (string, bool) { v, ok := env[name]; return v, ok }, &out, &errs}
-	err := t.explain(context.Background(), strings.NewReader(stdin), args)
-	return t.exit(command{name: "explain"}, err), out.String(), errs.String()
+	return keyless(env, stdin, append([]string{"explain"}, args...)...)
 }
 
 func TestExplainEndToEnd(t *testing.T) {

@@ -3,9 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 
 	"keyless/shared/registry"
 	"keyless/shared/registry/file"
@@ -47,23 +45,8 @@ func export(ctx context.Context, t terminal, args []string) error {
 
 // writeWhole writes a file that is there whole or not at all, for its owner alone.
 func writeWhole(name string, text []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = temporary.Write(text)
-	if err == nil {
-		err = temporary.Sync()
-	}
-	if closing := temporary.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(temporary.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name())
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return streamWhole(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 }

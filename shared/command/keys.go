@@ -2,8 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 
 	"keyless/shared/config"
@@ -12,20 +10,9 @@ import (
 	"keyless/shared/registry"
 )
 
-// keys works on keys: our own signing keys, the master keys above them, and what is remembered of others'.
-func keys(ctx context.Context, t terminal, args []string) error {
-	verbs := map[string]func(context.Context, terminal, []string) error{
-		"list": keysList, "rotate": keysRotate, "revoke": keysRevoke, "rewrap": keysRewrap, "refresh": keysRefresh,
-	}
-	if len(args) == 0 || verbs[args[0]] == nil {
-		return usage{errors.New("the verb is list, rotate, revoke, rewrap or refresh")}
-	}
-	return verbs[args[0]](ctx, t, args[1:])
-}
-
 // keysRefresh makes every instance fetch the key sets of foreign issuers anew.
 func keysRefresh(ctx context.Context, t terminal, args []string) error {
-	if err := t.parse(flag.NewFlagSet("keys refresh", flag.ContinueOnError), args); err != nil {
+	if err := t.parse(t.flags(), args); err != nil {
 		return err
 	}
 	p, err := t.onStore()

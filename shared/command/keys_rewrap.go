@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"strings"
 
@@ -16,8 +15,10 @@ const passes = 5
 
 // keysRewrap seals everything anew that is sealed under an older master key. It may be cut and run again.
 func keysRewrap(ctx context.Context, t terminal, args []string) error {
-	every := ""
-	o, err := t.open(ctx, flag.NewFlagSet("keys rewrap", flag.ContinueOnError), args, &every)
+	if err := t.parse(t.flags(), args); err != nil {
+		return err
+	}
+	o, err := t.open(ctx, "")
 	if err != nil {
 		return err
 	}

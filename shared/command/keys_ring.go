@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -26,13 +26,8 @@ type onRing struct {
 	instances map[string]*registry.Instance
 }
 
-// open parses a verb's flags, opens the store and finds the instance that is asked for; every one is "".
-func (t terminal) open(
-	ctx context.Context, flags *flag.FlagSet, args []string, instance *string,
-) (*onRing, error) {
-	if err := t.parse(flags, args); err != nil {
-		return nil, err
-	}
+// open opens the store and finds the instance that is asked for; every one is "".
+func (t terminal) open(ctx context.Context, instance string) (*onRing, error) {
 	p, err := t.onStore()
 	if err != nil {
 		return nil, err
@@ -41,14 +36,14 @@ func (t terminal) open(
 	if o.ring, err = ringOn(p); err == nil {
 		o.instances, err = p.Reader.Instances(ctx)
 	}
-	if err == nil && *instance != "" && o.instances[*instance] == nil {
-		err = refused{fmt.Errorf("there is no instance %q", *instance)}
+	if err == nil && instance != "" && o.instances[instance] == nil {
+		err = refused{fmt.Errorf("there is no instance %q", instance)}
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Redis.Close())
 	}
-	if *instance != "" {
-		o.instances = map[string]*registry.Instance{*instance: o.instances[*instance]}
+	if instance != "" {
+		o.instances = map[string]*registry.Instance{instance: o.instances[instance]}
 	}
 	return o, nil
 }
@@ -61,28 +56,51 @@ type listed struct {
 	keyring.Key
 }
 
+// keysOf reads the published keys of one instance, or of all with "".
+func (g *gateway) keysOf(ctx context.Context, instance string) ([]listed, error) {
+	names := []string{instance}
+	k, _ := kindOf("instance")
+	if instance == "" {
+		names = nil
+		err := g.each(ctx, k.list, nil, func(item json.RawMessage) error {
+			names = append(names, cellOf(k, item, "id"))
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	list := []listed{}
+	for _, name := range names {
+		var answer struct{ Keys []keyring.Key }
+		if _, err := g.do(ctx, ask{path: k.path(name) + "/keys"}, &answer); err != nil {
+			return nil, named(err, k.label(name))
+		}
+		for _, key := range answer.Keys {
+			list = append(list, listed{name, key})
+		}
+	}
+	return list, nil
+}
+
 // keysList prints the published keys with their places in the calendar.
 func keysList(ctx context.Context, t terminal, args []string) error {
-	flags := flag.NewFlagSet("keys list", flag.ContinueOnError)
+	flags, o := t.gatewayFlags()
 	instance := flags.String("instance", "", "of one `instance`; default all")
-	asJSON := flags.Bool("json", false, "print JSON")
-	o, err := t.open(ctx, flags, args, instance)
+	if err := t.parse(flags, args); err != nil {
+		return err
+	}
+	g, err := t.gateway(o)
 	if err != nil {
 		return err
 	}
-	defer o.Redis.Close()
-	list := []listed{}
-	for _, name := range o.names() {
-		keys, err := o.ring.Keys(ctx, name)
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			list = append(list, listed{name, k})
-		}
+	defer g.close()
+	list, err := g.keysOf(ctx, *instance)
+	if err != nil {
+		return err
 	}
-	if *asJSON {
-		return json.NewEncoder(t.stdout).Encode(list)
+	if o.asJSON {
+		return t.json(list)
 	}
 	for _, k := range list {
 		until := ""
@@ -90,95 +108,113 @@ func keysList(ctx context.Context, t terminal, args []string) error {
 			until = map[string]string{keyring.Next: " signs from ", keyring.Retired: " published until "}[k.State] +
 				k.Until.Format(time.RFC3339)
 		}
-		fmt.Fprintf(t.stdout, "%-20s %-7s %s %s since %s%s\n",
-			k.Instance, k.State, k.Algorithm, k.ID, k.Since.Format(time.RFC3339), until)
+		t.say("%-20s %-7s %s %s since %s%s", plain(k.Instance), plain(k.State), plain(k.Algorithm), plain(k.ID), k.Since.Format(time.RFC3339), until)
 	}
 	return nil
 }
 
 // keysRotate carries the calendars forward; with --now the next key of one instance signs at once.
 func keysRotate(ctx context.Context, t terminal, args []string) error {
-	flags := flag.NewFlagSet("keys rotate", flag.ContinueOnError)
+	flags, o := t.gatewayFlags()
 	instance := flags.String("instance", "", "one `instance`; default all")
 	now := flags.Bool("now", false, "the next key signs at once; needs --instance")
-	o, err := t.open(ctx, flags, args, instance)
+	if err := t.parse(flags, args); err != nil {
+		return err
+	}
+	switch {
+	case *now && *instance == "":
+		return usage{errors.New("--now needs --instance")}
+	case *now:
+		return t.rotateNow(ctx, o, *instance)
+	}
+	on, err := t.open(ctx, *instance)
 	if err != nil {
 		return err
 	}
-	defer o.Redis.Close()
-	if *now {
-		if *instance == "" {
-			return usage{errors.New("--now needs --instance")}
+	defer on.Redis.Close()
+	done := []map[string]any{}
+	for _, name := range on.names() {
+		in := on.instances[name]
+		changed, err := on.ring.Tend(ctx, name, in.Algorithm(), in.Rotation())
+		if errors.Is(err, keyring.ErrFull) {
+			return refused{err}
 		}
-		kid, err := o.rotateNow(ctx, *instance)
 		if err != nil {
-			return full(err)
-		}
-		fmt.Fprintf(t.stdout, "%s signs with %s; what others signed verifies as before\n", *instance, kid)
-		return nil
-	}
-	for _, name := range o.names() {
-		in := o.instances[name]
-		changed, err := o.ring.Tend(ctx, name, in.Algorithm(), in.Rotation())
-		if err != nil {
-			return full(err)
+			return err
 		}
 		result := "as it should be"
 		if changed {
 			result = "changed; keys list shows it"
 		}
-		fmt.Fprintf(t.stdout, "%s: %s\n", name, result)
+		if done = append(done, map[string]any{"instance": name, "changed": changed}); !o.asJSON {
+			t.say("%s: %s", name, result)
+		}
+	}
+	if o.asJSON {
+		return t.json(done)
 	}
 	return nil
 }
 
-// rotateNow promotes the key that waits. Where none does, one is made and published for a moment first.
-func (o *onRing) rotateNow(ctx context.Context, instance string) (string, error) {
-	algorithm := o.instances[instance].Algorithm()
-	kid, err := o.ring.Rotate(ctx, instance, algorithm)
-	if !errors.Is(err, keyring.ErrNoNext) {
-		return kid, err
+// rotateNow promotes the key that waits. Where none did, one was published by the first call, and waits for a moment.
+func (t terminal) rotateNow(ctx context.Context, o *options, instance string) error {
+	g, err := t.gateway(o)
+	if err != nil {
+		return err
 	}
-	if _, err := o.ring.Ensure(ctx, instance, algorithm); err != nil {
-		return "", err
+	defer g.close()
+	k, _ := kindOf("instance")
+	rotate := ask{method: http.MethodPost, path: k.path(instance) + "/keys/rotate"}
+	var signs struct {
+		Signs string `json:"signs"`
 	}
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case <-time.After(settle):
+	_, err = g.do(ctx, rotate, &signs)
+	if codeOf(err) == "no_next_key" {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settle):
+		}
+		_, err = g.do(ctx, rotate, &signs)
 	}
-	return o.ring.Rotate(ctx, instance, algorithm)
+	if err != nil {
+		return named(err, k.label(instance))
+	}
+	if o.asJSON {
+		return t.json(signs)
+	}
+	t.say("%s signs with %s; what others signed verifies as before", plain(instance), plain(signs.Signs))
+	return nil
 }
 
 // keysRevoke removes a key at once.
 func keysRevoke(ctx context.Context, t terminal, args []string) error {
-	flags := flag.NewFlagSet("keys revoke", flag.ContinueOnError)
+	flags, o := t.gatewayFlags()
 	instance := flags.String("instance", "", "the `instance`")
 	kid := flags.String("kid", "", "the key's `id`, as keys list shows it")
-	o, err := t.open(ctx, flags, args, instance)
-	if err != nil {
+	if err := t.parse(flags, args); err != nil {
 		return err
 	}
-	defer o.Redis.Close()
 	if *instance == "" || *kid == "" {
 		return usage{errors.New("--instance and --kid name the key")}
 	}
-	active, err := o.ring.Revoke(ctx, *instance, *kid, o.instances[*instance].Algorithm())
-	if errors.Is(err, keyring.ErrNoKey) {
-		return refused{fmt.Errorf("%s has no key %s", *instance, *kid)}
-	}
+	g, err := t.gateway(o)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(t.stdout, "%s is gone: this gateway refuses what it signed from the next request on, verifiers "+
-		"elsewhere within five minutes; %s signs with %s\n", *kid, *instance, active)
-	return nil
-}
-
-// full makes a full set what it is: a refusal.
-func full(err error) error {
-	if errors.Is(err, keyring.ErrFull) {
-		return refused{err}
+	defer g.close()
+	k, _ := kindOf("instance")
+	var signs struct {
+		Signs string `json:"signs"`
 	}
-	return err
+	a := ask{method: http.MethodPost, path: k.path(*instance) + "/keys/revoke", body: map[string]string{"kid": *kid}}
+	if _, err := g.do(ctx, a, &signs); err != nil {
+		return named(err, k.label(*instance))
+	}
+	if o.asJSON {
+		return t.json(signs)
+	}
+	t.say("%s is gone: this gateway refuses what it signed from the next request on, verifiers "+
+		"elsewhere within five minutes; %s signs with %s", plain(*kid), plain(*instance), plain(signs.Signs))
+	return nil
 }

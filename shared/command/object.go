@@ -230,7 +230,12 @@ func (g *gateway) setMembers(ctx context.Context, k kind, name string, members o
 	}
 	done := changed{}
 	_, err := g.do(ctx, a, &done.raw)
-	if codeOf(err) != "not_found" || match != "" {
+	if codeOf(err) == "method_not_allowed" { // it has one member, so that the members are all of it
+		a.method = http.MethodPut
+		_, err = g.do(ctx, a, &done.raw)
+	}
+	absent := codeOf(err) == "not_found" || k.single() && codeOf(err) == "conflict"
+	if !absent || match != "" {
 		return done, err
 	}
 	return g.create(ctx, k, name, members)

@@ -50,8 +50,8 @@ func (t terminal) told(what, label string, asJSON bool) error {
 	return nil
 }
 
-// status enables or disables an object.
-func (t terminal) status(kindName string, to registry.Status) func(context.Context, terminal, []string) error {
+// turn is a command that enables or disables an object.
+func turn(kindName string, to registry.Status) func(context.Context, terminal, []string) error {
 	return func(ctx context.Context, t terminal, args []string) error {
 		flags, o := t.gatewayFlags()
 		words, err := t.words(flags, args, "NAME")

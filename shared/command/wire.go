@@ -57,7 +57,7 @@ func wire(p *process.Process) (*handlers, error) {
 		}),
 		proxy: proxy.New(proxy.Options{
 			Reader: p.Reader, Gate: gate, Quota: counts, Circuits: proxy.NewCircuits(p.Redis, c.Cell, time.Now), Trail: kept,
-			Now: time.Now, Log: p.Log,
+			Now: time.Now, Log: p.Log, PublicURL: c.PublicURL,
 		}),
 		admin: admin.New(admin.Options{
 			Store: p.Store(), Keys: p.Keys, Ring: ring, Gate: gate, Trail: kept, Revocations: counts,
@@ -103,7 +103,7 @@ func (h *handlers) find(r *http.Request) http.Handler {
 	switch {
 	case !isIdentity || strings.Contains(instance, "/"):
 		return h.proxy
-	case endpoint == "jwks" || strings.HasPrefix(endpoint, ".well-known/"):
+	case endpoint == "jwks" || endpoint == "authorize" || strings.HasPrefix(endpoint, ".well-known/"):
 		return h.discovery
 	case endpoint == "token" || endpoint == "introspect" || endpoint == "revoke":
 		return h.token
