@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -99,6 +98,8 @@ func (s *serving) open(
 		}
 	} else if err := applyConfigured(ctx, t, p); err != nil {
 		return nil, err
+	} else {
+		group.Go(func() error { return follower{t, p, p.Config.ConfigFile}.follow(ctx) })
 	}
 	s.empty = errors.Is(p.Reader.Ready(ctx), registry.ErrEmpty)
 	h, err := wire(p)
@@ -168,24 +169,6 @@ func demoSecrets(master config.Secret) demo.Secrets {
 		Provider: "demo-" + text.EncodeToString(derive("provider key")),
 		Accounts: derive("accounts backend"),
 	}
-}
-
-// applyConfigured applies KEYLESS_CONFIG, where it is set. What is there already is not written again.
-func applyConfigured(ctx context.Context, t terminal, p *process.Process) error {
-	name := p.Config.ConfigFile
-	if name == "" {
-		return nil
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return fmt.Errorf("KEYLESS_CONFIG: %w", err)
-	}
-	lookup := t.overlay(map[string]string{"KEYLESS_PUBLIC_URL": p.Config.PublicURL})
-	report, err := applyText(ctx, p, lookup, name, text, true, false)
-	if err != nil {
-		return err
-	}
-	return t.report(report, false, false)
 }
 
 // demoUpstream runs the demo model alone, for a gateway elsewhere.
