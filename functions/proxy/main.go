@@ -38,5 +38,7 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup),
 		PublicURL: p.Config.PublicURL,
 		Circuits:  proxy.NewCircuits(p.Redis, p.Config.Cell, time.Now),
+		Lookup:    lookup,
+		Answers:   proxy.NewAnswers(p.Redis, p.Config.Cell),
 	}), nil, nil
 }

@@ -40,12 +40,13 @@ func apply(ctx context.Context, t terminal, args []string) error {
 	if *dryRun {
 		return t.report(plan, o.asJSON, true)
 	}
-	report := plan
-	if len(plan.Changes)+len(plan.Generated) > 0 {
-		report, err = want.apply(admin.Watch(ctx, t.progress("written:")), g, *prune, false)
-		if err != nil {
-			return fmt.Errorf("%w\nwhat was written stays, each object whole: apply the file again to go on", err)
-		}
+	if g.process == nil && len(plan.Changes) >= longWork {
+		fmt.Fprintf(t.stderr, "the gateway writes %d objects …\n", len(plan.Changes))
+	}
+	// Also where the plan is empty: what a run that was cut has left is completed.
+	report, err := want.apply(admin.Watch(ctx, t.progress("written:")), g, *prune, false)
+	if err != nil {
+		return fmt.Errorf("%w\nwhat was written stays, each object whole: apply the file again to go on", err)
 	}
 	return t.report(report, o.asJSON, false)
 }

@@ -1,7 +1,9 @@
 package command
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,4 +153,39 @@ func TestManyConsumers(t *testing.T) {
 	}
 	says(t, errs, "written: ", " of 1002")
 	says(t, out, "… and 802 more; --json tells all", "1002 changes")
+}
+
+// cutter ends a run once it has told of progress.
+type cutter struct {
+	strings.Builder
+	cut func()
+}
+
+func (c *cutter) Write(text []byte) (int, error) {
+	if strings.Contains(string(text), "written: ") {
+		c.cut()
+	}
+	return c.Builder.Write(text)
+}
+
+func TestAnApplyThatWasCutGoesOn(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version: 1\nconsumers:\n")
+	for i := range 600 {
+		fmt.Fprintf(&b, "  - {name: c%d, api_key: {keys: [{id: k1, value: kg_0123456789_0123456789_%d}]}}\n", i, i)
+	}
+	env, name := empty(t), write(t, "many.yaml", b.String())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	errs := &cutter{cut: cancel}
+	code := run(ctx, terminal{
+		lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok }, stdout: io.Discard, stderr: errs,
+	}, []string{"apply", "-f", name})
+	if code != exitFailed {
+		t.Fatalf("exit %d\n%s", code, errs.String())
+	}
+	says(t, errs.String(), "apply the file again to go on")
+	out := must(t, exitOK, env, "apply", "-f", name)
+	says(t, out, "!600 changes", "!nothing to change", "changes, revision")
+	says(t, must(t, exitOK, env, "diff", "-f", name), "no differences")
 }

@@ -41,7 +41,8 @@ func backup(ctx context.Context, t terminal, args []string) error {
 		return t.json(done)
 	}
 	t.say("%s: revision %s with %s", *name, done.Revision, counts(done))
-	t.say("secrets in it are sealed or hashed: keep KEYLESS_MASTER_KEY and KEYLESS_SIGNING_MASTER_KEY elsewhere, without them it is worth nothing")
+	t.say("secrets in it are sealed or hashed: keep KEYLESS_MASTER_KEY and KEYLESS_SIGNING_MASTER_KEY elsewhere, without them it is " +
+		"worth nothing")
 	return nil
 }
 
@@ -63,7 +64,7 @@ func restore(ctx context.Context, t terminal, args []string) error {
 	if err != nil {
 		return fmt.Errorf("read the backup: %w", err)
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	p, err := t.onStore()
 	if err != nil {
 		return err
@@ -86,7 +87,8 @@ func restore(ctx context.Context, t terminal, args []string) error {
 	if done.Replaced {
 		t.say("the registry that the store held is gone")
 	}
-	t.say("tokens of our instances that were issued before %s hold no longer: revocations are in no backup", done.NotBefore.Format(time.RFC3339))
+	t.say("tokens of our instances that were issued before %s hold no longer: revocations are in no backup",
+		done.NotBefore.Format(time.RFC3339))
 	if done.KeptAudit {
 		t.say("the store's audit trail goes on")
 	} else {

@@ -28,14 +28,16 @@ func call(ctx context.Context, t terminal, args []string) error {
 	flags, c := t.flags(), &called{}
 	c.flags(t, flags)
 	c.asks(flags)
-	flags.StringVar(&c.token, "token", "", "an access `token`, - reads it from standard input; default KEYLESS_TOKEN, else one is got for the client")
+	flags.StringVar(&c.token, "token", "",
+		"an access `token`, - reads it from standard input; default KEYLESS_TOKEN, else one is got for the client")
 	flags.StringVar(&c.key, "key", "", "an API `key` in place of a token, - reads it from standard input")
 	flags.StringVar(&c.place, "key-header", "", "the `header` that the API key stands in; default Authorization: Bearer")
 	flags.StringVar(&c.host, "host", "", "the API's `domain`, where it is not that of the URL")
 	flags.StringVar(&c.message, "message", "", "what to say to a model")
 	flags.StringVar(&c.model, "model", "", "to which `model`")
 	flags.BoolVar(&c.whole, "whole", false, "ask for the answer in one piece; default as a stream")
-	flags.StringVar(&c.path, "path", "", "the `path` below the API's base path; default that of chat completions where there is a message")
+	flags.StringVar(&c.path, "path", "",
+		"the `path` below the API's base path; default that of chat completions where there is a message")
 	flags.StringVar(&c.method, "method", "", "default GET, with a body POST")
 	flags.StringVar(&c.data, "data", "", "a JSON `body` of your own, - reads it from standard input")
 	flags.Var(&c.headers, "header", "a further `'name: value'`; may stand several times")
@@ -194,7 +196,8 @@ func (t terminal) answered(response *http.Response, raw bool) error {
 	if response.StatusCode >= http.StatusBadRequest {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer)) // what came of it is told
 		fmt.Fprintln(t.stdout, strings.TrimSpace(plainLines(string(text))))
-		why := fmt.Errorf("the answer is %s, request %s; keyless explain tells more", response.Status, plain(response.Header.Get("X-Request-Id")))
+		why := fmt.Errorf("the answer is %s, request %s; keyless explain tells more",
+			plain(response.Status), plain(response.Header.Get("X-Request-Id")))
 		if response.StatusCode < http.StatusInternalServerError {
 			return refused{why}
 		}

@@ -42,7 +42,8 @@ func (e *examination) signingKeys(ctx context.Context) error {
 			e.find(subject, warning, "the active one signs since "+keys[at].Since.Format(time.RFC3339)+", longer than the instance says",
 				"keyless keys rotate, and have it run once a day")
 		case keys[at].Algorithm != in.Algorithm():
-			e.find(subject, warning, "the active one is "+keys[at].Algorithm+", the instance says "+in.Algorithm(), "keyless keys rotate --instance "+in.ID)
+			e.find(subject, warning, "the active one is "+keys[at].Algorithm+", the instance says "+in.Algorithm(),
+				"keyless keys rotate --instance "+in.ID)
 		default:
 			e.find(subject, well, fmt.Sprintf("%d published, %s signs", len(keys), keys[at].ID), "")
 		}
@@ -83,8 +84,8 @@ func (e *examination) upstreams(ctx context.Context) error {
 	for i, u := range list {
 		subject := "upstream " + u.Name
 		if failures[i] != nil {
-			e.find(subject, fault, "not reached from here: "+failures[i].Error(), "look at its base_url, at DNS, and whether the network lets us out; "+
-				"a function in a VPC needs a NAT")
+			e.find(subject, fault, "not reached from here: "+failures[i].Error(),
+				"look at its base_url, at DNS, and whether the network lets us out; a function in a VPC needs a NAT")
 			continue
 		}
 		e.find(subject, well, "reached", "")
@@ -143,7 +144,8 @@ func (e *examination) public(ctx context.Context, o *options) {
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		e.find("public URL", fault, fmt.Sprintf("%s/_/healthz answers %d", base, answer.StatusCode), "route all paths of the host to the functions")
+		e.find("public URL", fault, fmt.Sprintf("%s/_/healthz answers %d", base, answer.StatusCode),
+			"route all paths of the host to the functions")
 		return
 	}
 	e.find("public URL", well, base+" answers", "")

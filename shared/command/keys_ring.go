@@ -108,7 +108,8 @@ func keysList(ctx context.Context, t terminal, args []string) error {
 			until = map[string]string{keyring.Next: " signs from ", keyring.Retired: " published until "}[k.State] +
 				k.Until.Format(time.RFC3339)
 		}
-		t.say("%-20s %-7s %s %s since %s%s", plain(k.Instance), plain(k.State), plain(k.Algorithm), plain(k.ID), k.Since.Format(time.RFC3339), until)
+		t.say("%-20s %-7s %s %s since %s%s", plain(k.Instance), plain(k.State), plain(k.Algorithm), plain(k.ID),
+			k.Since.Format(time.RFC3339), until)
 	}
 	return nil
 }

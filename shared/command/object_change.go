@@ -188,10 +188,10 @@ func fields(t reflect.Type) []string {
 
 // valueOf reads a value as a member of its type is read in a file.
 func valueOf(path, text string, of reflect.Type, lookup func(string) (string, bool)) (json.RawMessage, error) {
+	form, whole := text, of // behind a pointer 0 is a value
 	for of.Kind() == reflect.Pointer {
 		of = of.Elem()
 	}
-	form := text
 	isList := of.Kind() == reflect.Slice && of.Elem().Kind() == reflect.String
 	switch {
 	case of.Kind() == reflect.String, of == reflect.TypeFor[registry.Duration]():
@@ -203,7 +203,7 @@ func valueOf(path, text string, of reflect.Type, lookup func(string) (string, bo
 		}
 		form = "[" + strings.Join(items, ", ") + "]"
 	}
-	into := reflect.New(of)
+	into := reflect.New(whole)
 	if _, err := file.ReadObject(path, []byte(form), into.Interface(), lookup); err != nil {
 		return nil, refused{err}
 	}

@@ -18,7 +18,8 @@ func groups() []group {
 		{"Run it", []command{
 			{name: "serve", arguments: "[--demo]", help: "run token, jwks, authorizer, proxy and admin behind one listener", run: serve,
 				example: "keyless serve --demo"},
-			{name: "demo", help: "start everything on free ports, run the keyless flow step by step, stop", run: demonstrate, example: "keyless demo"},
+			{name: "demo", help: "start everything on free ports, run the keyless flow step by step, stop",
+				run: demonstrate, example: "keyless demo"},
 			{name: "demo-upstream", arguments: "[--addr HOST:PORT]", help: "run the demo model alone", run: demoUpstream,
 				example: "keyless demo-upstream --addr 127.0.0.1:8081"},
 		}},
@@ -56,7 +57,8 @@ func groups() []group {
 }
 
 func getCommand() command {
-	return command{name: "get", arguments: "KIND [NAME] [--prefix TEXT]", help: "print any object as YAML, or list those of a kind", run: get,
+	return command{name: "get", arguments: "KIND [NAME] [--prefix TEXT]", help: "print any object as YAML, or list those of a kind",
+		run:     get,
 		example: "keyless get api\nkeyless get api models > models.yaml\nkeyless get client acme/\nkeyless get prices\n# kinds: " + kindNames()}
 }
 
@@ -78,8 +80,10 @@ func removeCommand() command {
 func toggles(kindName string, example string) []command {
 	return []command{
 		{name: "remove", arguments: "NAME", help: "remove it", run: removeOf(kindName), example: "keyless " + kindName + " remove " + example},
-		{name: "enable", arguments: "NAME", help: "enable it", run: turn(kindName, registry.Enabled), example: "keyless " + kindName + " enable " + example},
-		{name: "disable", arguments: "NAME", help: "disable it: from the next request on it is as if unknown", run: turn(kindName, registry.Disabled),
+		{name: "enable", arguments: "NAME", help: "enable it",
+			run: turn(kindName, registry.Enabled), example: "keyless " + kindName + " enable " + example},
+		{name: "disable", arguments: "NAME", help: "disable it: from the next request on it is as if unknown",
+			run:     turn(kindName, registry.Disabled),
 			example: "keyless " + kindName + " disable " + example},
 	}
 }
@@ -89,10 +93,13 @@ func itemCommands(i items, name, example string) command {
 	at := "keyless " + i.kind + " " + name
 	return command{name: name, help: "its " + i.says + "s", sub: []command{
 		{name: "list", arguments: "NAME", help: "list them, without their values", run: i.list, example: at + " list " + example},
-		{name: "create", arguments: "NAME [--id ID]", help: "have one generated; it is shown this once", run: i.create, example: at + " create " + example},
+		{name: "create", arguments: "NAME [--id ID]", help: "have one generated; it is shown this once",
+			run: i.create, example: at + " create " + example},
 		{name: "enable", arguments: "NAME ID", help: "enable one", run: i.status(registry.Enabled), example: at + " enable " + example + " ID"},
-		{name: "disable", arguments: "NAME ID", help: "disable one", run: i.status(registry.Disabled), example: at + " disable " + example + " ID"},
-		{name: "remove", arguments: "NAME ID", help: "remove one", run: i.one(http.MethodDelete, "removed", nil), example: at + " remove " + example + " ID"},
+		{name: "disable", arguments: "NAME ID", help: "disable one",
+			run: i.status(registry.Disabled), example: at + " disable " + example + " ID"},
+		{name: "remove", arguments: "NAME ID", help: "remove one",
+			run: i.one(http.MethodDelete, "removed", nil), example: at + " remove " + example + " ID"},
 	}}
 }
 
@@ -124,8 +131,10 @@ func consumerCommand() command {
 	sub := []command{
 		{name: "list", arguments: "[--prefix TEXT]", help: "list consumers", run: listOf("consumer"), example: "keyless consumer list"},
 		{name: "show", arguments: "NAME", help: "print one", run: showOf("consumer"), example: "keyless consumer show " + one},
-		{name: "create", arguments: "NAME --api-key | --hmac | --instance ID | --jwks-url URL", help: "make one; its keys are generated and shown",
-			run: consumerCreate, example: "keyless consumer create " + one + " --instance acme --claim scope --value model.invoke --authorize models"},
+		{name: "create", arguments: "NAME --api-key | --hmac | --instance ID | --jwks-url URL",
+			help:    "make one; its keys are generated and shown",
+			run:     consumerCreate,
+			example: "keyless consumer create " + one + " --instance acme --claim scope --value model.invoke --authorize models"},
 	}
 	sub = append(sub, toggles("consumer", one)...)
 	return command{name: "consumer", help: "who calls: consumers, their keys, and what they may call", sub: append(sub,
@@ -144,9 +153,11 @@ func keysCommand() command {
 	return command{name: "keys", help: "signing keys, master keys, and others' key sets", sub: []command{
 		{name: "list", arguments: "[--instance ID]", help: "list published signing keys and their places in the calendar", run: keysList,
 			example: "keyless keys list --instance acme"},
-		{name: "rotate", arguments: "[--instance ID [--now]]", help: "carry the calendars forward, or sign with the next key at once", run: keysRotate,
+		{name: "rotate", arguments: "[--instance ID [--now]]", help: "carry the calendars forward, or sign with the next key at once",
+			run:     keysRotate,
 			example: "keyless keys rotate\nkeyless keys rotate --instance acme --now"},
-		{name: "revoke", arguments: "--instance ID --kid KID", help: "remove a signing key at once: what it signed holds no longer", run: keysRevoke,
+		{name: "revoke", arguments: "--instance ID --kid KID", help: "remove a signing key at once: what it signed holds no longer",
+			run:     keysRevoke,
 			example: "keyless keys revoke --instance acme --kid KID"},
 		{name: "rewrap", help: "seal everything anew that is sealed under an older master key; may be cut and run again", run: keysRewrap,
 			example: "KEYLESS_MASTER_KEY=$NEW,$OLD keyless keys rewrap"},
@@ -179,7 +190,8 @@ func auditCommand() command {
 	return command{name: "audit", help: "who did what", sub: []command{
 		{name: "list", arguments: "[--after N] [--limit N]", help: "list entries, oldest first; default the last 50", run: auditList,
 			example: "keyless audit list --limit 20"},
-		{name: "export", arguments: "[-o FILE] [--after N]", help: "write the trail as JSON Lines", run: auditExport, example: "keyless audit export -o audit.jsonl"},
+		{name: "export", arguments: "[-o FILE] [--after N]", help: "write the trail as JSON Lines",
+			run: auditExport, example: "keyless audit export -o audit.jsonl"},
 		{name: "verify", arguments: "[--expect HEAD]", help: "check every link of the trail; exit code 1 where one is broken", run: auditVerify,
 			example: "keyless audit verify --expect 1042:9f3c…"},
 	}}

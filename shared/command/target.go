@@ -37,7 +37,8 @@ type options struct {
 // gatewayFlags are the flags of a command about a gateway.
 func (t terminal) gatewayFlags() (*flag.FlagSet, *options) {
 	flags, o := t.flags(), &options{}
-	flags.StringVar(&o.url, "url", t.variable("KEYLESS_URL"), "the gateway's `URL`, with KEYLESS_ADMIN_TOKEN; default KEYLESS_URL, else the store")
+	flags.StringVar(&o.url, "url", t.variable("KEYLESS_URL"),
+		"the gateway's `URL`, with KEYLESS_ADMIN_TOKEN; default KEYLESS_URL, else the store")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return flags, o
 }

@@ -43,7 +43,7 @@ func inside(h http.Handler, r *http.Request) (response *http.Response, err error
 	a := &answer{header: http.Header{}}
 	defer func() {
 		if cause := recover(); cause != nil {
-			if cause != http.ErrAbortHandler { //nolint:errorlint // a value that is panicked with, compared as net/http does
+			if failure, is := cause.(error); !is || !errors.Is(failure, http.ErrAbortHandler) {
 				panic(cause)
 			}
 			response, err = nil, errCut

@@ -30,7 +30,8 @@ type credentials struct {
 }
 
 func (c *credentials) flags(t terminal, flags *flag.FlagSet) {
-	flags.StringVar(&c.url, "url", t.variable("KEYLESS_URL"), "the gateway's public `URL`; default KEYLESS_URL, KEYLESS_PUBLIC_URL, else keyless serve's")
+	flags.StringVar(&c.url, "url", t.variable("KEYLESS_URL"),
+		"the gateway's public `URL`; default KEYLESS_URL, KEYLESS_PUBLIC_URL, else keyless serve's")
 	flags.StringVar(&c.instance, "instance", "", "the `instance`; may stand before the client as INSTANCE/CLIENT")
 	flags.StringVar(&c.client, "client-id", t.variable("KEYLESS_CLIENT_ID"), "the `client`; default KEYLESS_CLIENT_ID")
 	flags.StringVar(&c.secret, "client-secret", "", "its `secret`, - reads it from standard input; default KEYLESS_CLIENT_SECRET")
@@ -118,7 +119,8 @@ func (c *credentials) post(ctx context.Context, endpoint string, form url.Values
 	case response.StatusCode == http.StatusOK && isJSON:
 		return text, answer, nil
 	case !isJSON || answer.Error == "":
-		return nil, answer, fmt.Errorf("%s answered %d and is no endpoint of an instance; --url and --instance name it", plain(at), response.StatusCode)
+		return nil, answer, fmt.Errorf("%s answered %d and is no endpoint of an instance; --url and --instance name it",
+			plain(at), response.StatusCode)
 	}
 	why := fmt.Errorf("%d %s: %s (request %s)", response.StatusCode, plain(answer.Error), plain(answer.Description), plain(answer.RequestID))
 	if response.StatusCode < http.StatusInternalServerError {

@@ -15,9 +15,11 @@ func usageOf(ctx context.Context, t terminal, args []string) error {
 	flags, o := t.gatewayFlags()
 	query := url.Values{}
 	for name, says := range map[string]string{
-		"from": "the first `day`, UTC, such as 2026-11-01; default 30 days before the last", "to": "the last `day`; default today",
+		"from":     "the first `day`, UTC, such as 2026-11-01; default 30 days before the last",
+		"to":       "the last `day`; default today",
 		"by":       "`columns` with commas: day, consumer, api, upstream, model; default consumer",
-		"consumer": "only of this `consumer`", "api": "only of this `api`", "upstream": "only of this `upstream`", "model": "only of this `model`",
+		"consumer": "only of this `consumer`", "api": "only of this `api`",
+		"upstream": "only of this `upstream`", "model": "only of this `model`",
 	} {
 		flags.Func(name, says, func(text string) error { query.Set(name, text); return nil })
 	}

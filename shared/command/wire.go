@@ -11,6 +11,8 @@ import (
 	"keyless/shared/admin"
 	"keyless/shared/auth"
 	"keyless/shared/authorizer"
+	"keyless/shared/config"
+	"keyless/shared/console"
 	"keyless/shared/discovery"
 	"keyless/shared/jwks"
 	"keyless/shared/keyring"
@@ -43,6 +45,11 @@ func wire(p *process.Process) (*handlers, error) {
 	counts.Open = c.StoreFailure == "open"
 	gate := gateOn(p).WithNonces(counts)
 	kept := trail.NewRedis(p.Redis, c.Cell, time.Now)
+	api := admin.New(admin.Options{
+		Store: p.Store(), Keys: p.Keys, Ring: ring, Gate: gate, Trail: kept, Revocations: counts,
+		Ledger: ledger.New(p.Redis, c.Cell, time.Now), Probe: admin.NewProbe(p.Redis),
+		Token: c.AdminToken, PublicURL: c.PublicURL, Failure: c.StoreFailure, Region: c.Region, Now: time.Now, Log: p.Log,
+	})
 	return &handlers{
 		host: public.Hostname(),
 		token: token.New(token.Options{
@@ -59,12 +66,19 @@ func wire(p *process.Process) (*handlers, error) {
 			Reader: p.Reader, Gate: gate, Quota: counts, Circuits: proxy.NewCircuits(p.Redis, c.Cell, time.Now), Trail: kept,
 			Now: time.Now, Log: p.Log, PublicURL: c.PublicURL,
 		}),
-		admin: admin.New(admin.Options{
-			Store: p.Store(), Keys: p.Keys, Ring: ring, Gate: gate, Trail: kept, Revocations: counts,
-			Ledger: ledger.New(p.Redis, c.Cell, time.Now), Probe: admin.NewProbe(p.Redis),
-			Token: c.AdminToken, PublicURL: c.PublicURL, Failure: c.StoreFailure, Region: c.Region, Now: time.Now, Log: p.Log,
-		}),
+		admin: console.New(console.Options{
+			API: api, Gateway: console.Straight(0).Do, Keys: p.Keys, PublicURL: c.PublicURL, URL: adminURL(c), Region: c.Region,
+			OIDC: console.Provider(c.ConsoleOIDC, keysOn(p)), Failures: counts, Proxies: c.TrustedProxies, Now: time.Now, Log: p.Log,
+		}).Beside(api),
 	}, nil
+}
+
+// adminURL is where the console is found.
+func adminURL(c config.Config) string {
+	if c.AdminAddr == "" {
+		return c.PublicURL
+	}
+	return config.URLOf(c.AdminAddr, c.TLSCert != "")
 }
 
 // gateOn is the gate of a process, without a memory of nonces.
@@ -93,7 +107,7 @@ func (h *handlers) find(r *http.Request) http.Handler {
 		return h.authorizer
 	case !h.ours(r.Host):
 		return h.proxy
-	case strings.HasPrefix(path, "/_/admin/"):
+	case strings.HasPrefix(path, "/_/admin/"), path == console.Prefix, strings.HasPrefix(path, console.Prefix+"/"):
 		return h.admin
 	case strings.HasPrefix(path, "/.well-known/openid-configuration/"),
 		strings.HasPrefix(path, "/.well-known/oauth-authorization-server/"):

@@ -42,6 +42,8 @@ type Config struct {
 	SigningMasterKey Secret
 	// AdminToken is the bootstrap bearer of the admin API; empty: no bootstrap login.
 	AdminToken Secret
+	// ConsoleOIDC is the provider with which people sign in to the console; its Issuer is "" where there is none.
+	ConsoleOIDC ConsoleOIDC
 	// StoreFailure is what limits do while Redis is away: "closed", the default, or "open".
 	StoreFailure string
 	// Runtime is "lambda", "fc-event" or "http"; empty: the platform looks where it runs.
@@ -111,6 +113,7 @@ func Load(lookup func(string) (string, bool), defaults Defaults) (Config, error)
 		MasterKey:        Secret(e.text("KEYLESS_MASTER_KEY")),
 		SigningMasterKey: Secret(e.text("KEYLESS_SIGNING_MASTER_KEY")),
 		AdminToken:       e.adminToken(),
+		ConsoleOIDC:      e.consoleOIDC(),
 		StoreFailure:     e.oneOf("KEYLESS_STORE_FAILURE", "closed", "closed", "open"),
 		Runtime:          e.oneOf("KEYLESS_RUNTIME", "", "lambda", "fc-event", "http"),
 		ResponseStream:   e.oneOf("KEYLESS_RESPONSE_MODE", "buffered", "buffered", "stream") == "stream",

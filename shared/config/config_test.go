@@ -70,6 +70,9 @@ func TestEverythingSet(t *testing.T) {
 		"KEYLESS_STORE_FAILURE": "closed", "KEYLESS_RUNTIME": "fc-event", "KEYLESS_RESPONSE_MODE": "stream",
 		"KEYLESS_TRUSTED_PROXIES": "", "KEYLESS_ALLOW_PRIVATE_URLS": "true", "KEYLESS_REGION": "eu",
 		"KEYLESS_LOG": "text,debug", "KEYLESS_CELL": "blue",
+		"KEYLESS_CONSOLE_OIDC_ISSUER": "https://login.example", "KEYLESS_CONSOLE_OIDC_CLIENT_ID": "console",
+		"KEYLESS_CONSOLE_OIDC_CLIENT_SECRET": "canary", "KEYLESS_CONSOLE_OIDC_SCOPE": "openid", "KEYLESS_CONSOLE_OIDC_CLAIM": "sub",
+		"KEYLESS_CONSOLE_OIDC_ADMINS": "a, b", "KEYLESS_CONSOLE_OIDC_READERS": "c",
 	})
 	asked := map[string]bool{}
 	got, err := config.Load(func(name string) (string, bool) {
@@ -86,6 +89,10 @@ func TestEverythingSet(t *testing.T) {
 		SigningMasterKey: "signing", AdminToken: "0123456789abcdef", StoreFailure: "closed", Runtime: "fc-event",
 		ResponseStream: true, AllowPrivateURLs: true, AllowLoopbackURLs: true, Region: "eu", LogFormat: "text",
 		LogLevel: "debug", Cell: "blue",
+		ConsoleOIDC: config.ConsoleOIDC{
+			Issuer: "https://login.example", ClientID: "console", ClientSecret: "canary", Scope: "openid", Claim: "sub",
+			Admins: []string{"a", "b"}, Readers: []string{"c"},
+		},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
@@ -107,6 +114,9 @@ func TestEverythingSet(t *testing.T) {
 // faults: each row is one variable that is wrong by one thing, and what the fault says.
 var faults = map[string]struct{ name, value, want string }{
 	"a store of another kind":       {"REDIS_URL", "http://canary-password@h", "another scheme"},
+	"a provider without a client":   {"KEYLESS_CONSOLE_OIDC_ISSUER", "https://login.example", "is set without KEYLESS_CONSOLE_OIDC_CLIENT_ID"},
+	"a provider without TLS":        {"KEYLESS_CONSOLE_OIDC_ISSUER", "http://login.example", "is no https URL"},
+	"a client without a provider":   {"KEYLESS_CONSOLE_OIDC_CLIENT_ID", "console", "is set without KEYLESS_CONSOLE_OIDC_ISSUER"},
 	"a store without host":          {"REDIS_URL", "redis://", "names no host"},
 	"a store URL that is none":      {"REDIS_URL", "redis://u:canary-password%zz@h", "is not a URL"},
 	"a key with a line end":         {"KEYLESS_MASTER_KEY", "canary-password\n", "white space around it"},

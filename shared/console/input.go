@@ -253,6 +253,9 @@ func write(form []section, values url.Values, o object) map[string]string {
 				unread[f.path] = wrong
 				continue
 			}
+			if value == nil && f.absent != "" && o.text(f.path) == f.absent {
+				continue // it says what its absence says
+			}
 			o.set(f.path, value)
 		}
 	}

@@ -36,7 +36,7 @@ func instanceKind() kind {
 			{id: "keys", title: "Signing keys", extra: signingKeys},
 			{id: "settings", title: "Settings", form: []section{{fields: []field{
 				description,
-				{path: "m2m", label: "M2M Management", as: asChoice, choices: []string{"enabled", "disabled"},
+				{path: "m2m", label: "M2M Management", as: asChoice, choices: []string{"enabled", "disabled"}, absent: "enabled",
 					words: map[string]string{"enabled": "On: tokens are issued", "disabled": "Off: no token is issued, keys stay published"}},
 				{path: "token_lifetime", label: "Token lifetime", example: "1h", hint: "1m to 24h"},
 				{path: "signing_algorithm", label: "Signing algorithm", as: asChoice, choices: append([]string{""}, algorithms...),

@@ -46,6 +46,27 @@ type world struct {
 	mu      sync.Mutex // guards now
 	now     time.Time
 	gateway func(*http.Request) (*http.Response, error)
+	limited admin.Caller // of the bearer limitedToken
+}
+
+// limitedToken is a bearer whose rights a test chooses.
+const limitedToken = "a-token-with-less-rights"
+
+// ServeHTTP is the admin API, which takes the bearer of less rights too.
+func (w *world) ServeHTTP(answer http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") == "Bearer "+limitedToken {
+		r = r.WithContext(admin.As(r.Context(), w.limited))
+	}
+	w.admin.ServeHTTP(answer, r)
+}
+
+// signInAs signs a person in who has these rights, on the instance acme.
+func (w *world) signInAs(rights ...string) {
+	w.t.Helper()
+	w.limited = admin.Caller{Who: "client acme/limited", Rights: rights, Instance: "acme"}
+	if got := w.signIn(limitedToken); got.status != http.StatusSeeOther {
+		w.t.Fatalf("sign in: %d %s", got.status, got.body)
+	}
 }
 
 func (w *world) clock() time.Time {
@@ -81,7 +102,7 @@ func newWorld(t testing.TB, change ...func(*console.Options)) *world {
 		Ledger: ledger.New(client, "kg", w.clock), Token: token, PublicURL: public, Now: w.clock, Log: log,
 	})
 	o := console.Options{
-		API: w.admin, Keys: keys, PublicURL: public, Region: "eu-central-1", Now: w.clock, Log: log,
+		API: w, Keys: keys, PublicURL: public, Region: "eu-central-1", Now: w.clock, Log: log,
 		Gateway: func(r *http.Request) (*http.Response, error) { return w.gateway(r) },
 	}
 	for _, f := range change {
