@@ -37,8 +37,8 @@ func headerTricks() [][]string {
 	return tricks
 }
 
-// C6, section 6 test 14, and the rows of section 4.3 on headers: the upstream sees our identity headers, once, with our values.
-func TestAbuseHeaders(t *testing.T) {
+// B07, RFC 9700 §4.13; C6, section 6 test 14, and the rows of section 4.3 on headers: the upstream sees our identity headers, once, with our values.
+func TestB07AbuseHeaders(t *testing.T) {
 	a := openAbused(t, provider)
 	token := bearer(uid(t, "alice", claims{"sub": "the-subject"}))
 	t.Run("C6 header tricks, 24, 27, 28", func(t *testing.T) {

@@ -353,8 +353,8 @@ func (f forge) byKey() map[string]string {
 	}
 }
 
-// Every forgery is refused alike, by the proxy with one body and by the authorizer as unproven, and no byte of it reaches an upstream.
-func TestForgedTokensAreRefusedAlike(t *testing.T) {
+// V21, RFC 6750 §3.1: every forgery is refused alike, by the proxy with one body and by the authorizer as unproven, and no byte of it reaches an upstream.
+func TestV21ForgedTokensAreRefusedAlike(t *testing.T) {
 	redis, u := redisServer(t), newUpstream(t)
 	honest, thief := keysOf(t)
 	f := forge{honest: honest, thief: thief}

@@ -114,7 +114,8 @@ func TestGlobalAuthenticationThroughEveryDoor(t *testing.T) {
 }
 
 // The three dialects in which a proxy refuses, each word for word.
-func TestRefusalsInTheDialectOfTheAPI(t *testing.T) {
+// B06: no refusal is stored.
+func TestB06RefusalsInTheDialectOfTheAPI(t *testing.T) {
 	doors, _ := openGate(t, gateConfig)
 	const id = `"request_id":"*"`
 	for name, c := range map[string]struct {
@@ -143,6 +144,9 @@ func TestRefusalsInTheDialectOfTheAPI(t *testing.T) {
 		_, a := doors.tcp(t, c.call)
 		if got := same(a.Body); got != c.body || a.Header.Get("Content-Type") != c.kind {
 			t.Errorf("%s:\ngot  %s (%s)\nwant %s", name, got, a.Header.Get("Content-Type"), c.body)
+		}
+		if stored := a.Header.Get("Cache-Control"); stored != "no-store" {
+			t.Errorf("%s: Cache-Control %q", name, stored)
 		}
 		var told struct {
 			RequestID string `json:"request_id"`

@@ -55,8 +55,8 @@ func badSets(public, shared, private string) map[string]http.HandlerFunc {
 	}
 }
 
-// Rows J1 to J5 and J8 on sockets: a bad key set lets nobody in, and is told as our failure to know; a good neighbour passes.
-func TestHostileKeySets(t *testing.T) {
+// B08, and rows J1 to J5 and J8 on sockets: a bad key set lets nobody in, and is told as our failure to know; a good neighbour passes.
+func TestB08HostileKeySets(t *testing.T) {
 	redis, u := redisServer(t), newUpstream(t)
 	k, _ := keysOf(t)
 	public := ecJWK(&k.ec.PublicKey, "u1")
@@ -84,7 +84,7 @@ func TestHostileKeySets(t *testing.T) {
 	token := func(name string) []string {
 		return []string{bearer(compact(`{"alg":"ES256","kid":"u1"}`, claims{"uid": name, "exp": in(time.Hour)}.json(), es(crypto.SHA256, k.ec)))}
 	}
-	t.Run("J8 a private address, unless it is allowed", func(t *testing.T) {
+	t.Run("F03 J8 a private address, unless it is allowed", func(t *testing.T) {
 		strict := function(t, "proxy", deployment(redis))
 		a := ask(t, http.MethodGet, strict+"/vault", token("fenced"), "")
 		if code, _ := refusalOf(a.Body); a.Status != 503 || code != "keys_unavailable" || all.Load() != 0 || strings.Contains(a.Body, "127.0.0.1") {

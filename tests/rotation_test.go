@@ -578,7 +578,7 @@ func unseal(t *testing.T, place, sealed string) []byte {
 }
 
 // TestK07PrivateKeysAreNowhereInClear looks for the private half of every key, in each form in which it could
-// have been written.
+// have been written (RFC 7517 §9.2).
 func TestK07PrivateKeysAreNowhereInClear(t *testing.T) {
 	r := openRotated(t)
 	jwks := r.start(t, "jwks")

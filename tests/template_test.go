@@ -331,7 +331,8 @@ func TestTemplateStreamModeIsTheIntegrations(t *testing.T) {
 	}
 }
 
-func TestTemplateAuthorizerIsAskedEveryTime(t *testing.T) {
+// L02: an answer that is remembered for 0 s outlives no token.
+func TestL02TemplateAuthorizerIsAskedEveryTime(t *testing.T) {
 	template, _ := awsFunctions(t)
 	attached := 0
 	for id, resource := range template.at("Resources").fields() {

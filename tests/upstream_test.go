@@ -46,7 +46,8 @@ func openPass(t *testing.T) doorsOf {
 	return doorsOf{proxy: function(t, "proxy", deployment(redis)), upstream: u}
 }
 
-func TestWhatAnUpstreamSeesOfACredential(t *testing.T) {
+// B07, RFC 9700 §4.13: the token goes on where its consumer says so, and nowhere else.
+func TestB07WhatAnUpstreamSeesOfACredential(t *testing.T) {
 	doors := openPass(t)
 	token := func(name string) string { return uid(t, name, nil) }
 	const ours = "Bearer " + provider

@@ -16,8 +16,8 @@ import (
 	"keyless/shared/auth"
 )
 
-// RFC 8705 §3: a token that is bound to a certificate is no bearer token.
-func TestRFC8705BoundTokensNeedTheirCertificate(t *testing.T) {
+// X09, RFC 8705 §3: a token that is bound to a certificate is no bearer token.
+func TestX09RFC8705BoundTokensNeedTheirCertificate(t *testing.T) {
 	t.Parallel()
 	mine, other := certificate(t), certificate(t)
 	bound := map[string]any{"x5t#S256": boundDigest(mine)}

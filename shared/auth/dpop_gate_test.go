@@ -11,10 +11,8 @@ import (
 	"keyless/shared/registry"
 )
 
-// RFC 9449 §7.1, figure 12: the proof of a resource request, the access token and the key's thumbprint of §6.1.
-
-// RFC 9449 §7, §4.3: what the gate asks of a token that is bound to a key.
-func TestRFC9449BoundTokensNeedTheirProof(t *testing.T) {
+// X07, RFC 9449 §4.3, §7: what the gate asks of a token that is bound to a key. X08, RFC 9449 §7.2: as a bearer token it is none.
+func TestX07X08RFC9449BoundTokensNeedTheirProof(t *testing.T) {
 	t.Parallel()
 	mine, other := ecHolder(t), ecHolder(t)
 	token, unbound := mine.token(nil), hs256(hs, claims(nil))
@@ -25,32 +23,32 @@ func TestRFC9449BoundTokensNeedTheirProof(t *testing.T) {
 		want    auth.Reason
 		fault   string // error of the challenge
 	}{
-		"a good proof":                      {ask("DPoP ", token, good(nil)), "", ""},
-		"the scheme in other capitals":      {ask("dpop ", token, good(nil)), "", ""},
-		"htu with a query":                  {ask("DPoP ", token, good(map[string]any{"htu": "https://EXAMPLE.com:443/orders?x=1#y"})), "", ""},
-		"§7.2: as a bearer token":           {ask("Bearer ", token, good(nil)), auth.JWTInvalid, "invalid_token"},
-		"§7.2: as a bearer token, alone":    {ask("Bearer ", token, ""), auth.JWTInvalid, "invalid_token"},
-		"no proof":                          {ask("DPoP ", token, ""), auth.JWTInvalid, bad},
-		"a proof that is a token":           {ask("DPoP ", token, token), auth.JWTInvalid, bad},
-		"a proof with another key":          {ask("DPoP ", token, other.proof(t, token, nil)), auth.JWTInvalid, bad},
-		"for another method":                {ask("DPoP ", token, good(map[string]any{"htm": "POST"})), auth.JWTInvalid, bad},
-		"for another path":                  {ask("DPoP ", token, good(map[string]any{"htu": "https://example.com/orders/"})), auth.JWTInvalid, bad},
-		"for another host":                  {ask("DPoP ", token, good(map[string]any{"htu": "https://gateway.example/orders"})), auth.JWTInvalid, bad},
-		"over another scheme":               {ask("DPoP ", token, good(map[string]any{"htu": "http://example.com/orders"})), auth.JWTInvalid, bad},
-		"for another token":                 {ask("DPoP ", token, mine.proof(t, unbound, nil)), auth.JWTInvalid, bad},
-		"without ath":                       {ask("DPoP ", token, good(map[string]any{"ath": nil})), auth.JWTInvalid, bad},
-		"a minute old":                      {ask("DPoP ", token, good(map[string]any{"iat": now.Add(-time.Minute).Unix()})), "", ""},
-		"a second older":                    {ask("DPoP ", token, good(map[string]any{"iat": now.Add(-61 * time.Second).Unix()})), auth.JWTInvalid, bad},
-		"of the future":                     {ask("DPoP ", token, good(map[string]any{"iat": now.Add(61 * time.Second).Unix()})), auth.JWTInvalid, bad},
-		"a damaged proof":                   {ask("DPoP ", token, damage(good(nil))), auth.JWTInvalid, bad},
-		"an unbound token behind DPoP":      {ask("DPoP ", unbound, mine.proof(t, unbound, nil)), auth.JWTInvalid, "invalid_token"},
-		"an unbound token, and a proof":     {ask("Bearer ", unbound, mine.proof(t, unbound, nil)), "", ""},
-		"no space behind the scheme":        {ask("DPoP", token, good(nil)), auth.JWTMissing, ""},
-		"two spaces":                        {ask("DPoP  ", token, good(nil)), auth.JWTInvalid, "invalid_token"},
-		"expired, with a good proof":        {ask("DPoP ", mine.token(map[string]any{"exp": now.Add(-time.Hour).Unix()}), good(nil)), auth.JWTExpired, "invalid_token"},
-		"an empty thumbprint":               {ask("DPoP ", mine.token(map[string]any{"cnf": map[string]any{"jkt": ""}}), good(nil)), auth.JWTInvalid, "invalid_token"},
-		"a thumbprint that is a number":     {ask("DPoP ", mine.token(map[string]any{"cnf": map[string]any{"jkt": 1}}), good(nil)), auth.JWTInvalid, "invalid_token"},
-		"a confirmation of an unknown kind": {ask("DPoP ", mine.token(map[string]any{"cnf": map[string]any{"jkt": mine.jkt, "kid": "k"}}), good(nil)), auth.JWTInvalid, "invalid_token"},
+		"a good proof":                       {ask("DPoP ", token, good(nil)), "", ""},
+		"the scheme in other capitals":       {ask("dpop ", token, good(nil)), "", ""},
+		"htu with a query":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://EXAMPLE.com:443/orders?x=1#y"})), "", ""},
+		"X08 §7.2: as a bearer token":        {ask("Bearer ", token, good(nil)), auth.JWTInvalid, "invalid_token"},
+		"X08 §7.2: as a bearer token, alone": {ask("Bearer ", token, ""), auth.JWTInvalid, "invalid_token"},
+		"no proof":                           {ask("DPoP ", token, ""), auth.JWTInvalid, bad},
+		"a proof that is a token":            {ask("DPoP ", token, token), auth.JWTInvalid, bad},
+		"a proof with another key":           {ask("DPoP ", token, other.proof(t, token, nil)), auth.JWTInvalid, bad},
+		"for another method":                 {ask("DPoP ", token, good(map[string]any{"htm": "POST"})), auth.JWTInvalid, bad},
+		"for another path":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://example.com/orders/"})), auth.JWTInvalid, bad},
+		"for another host":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://gateway.example/orders"})), auth.JWTInvalid, bad},
+		"over another scheme":                {ask("DPoP ", token, good(map[string]any{"htu": "http://example.com/orders"})), auth.JWTInvalid, bad},
+		"for another token":                  {ask("DPoP ", token, mine.proof(t, unbound, nil)), auth.JWTInvalid, bad},
+		"without ath":                        {ask("DPoP ", token, good(map[string]any{"ath": nil})), auth.JWTInvalid, bad},
+		"a minute old":                       {ask("DPoP ", token, good(map[string]any{"iat": now.Add(-time.Minute).Unix()})), "", ""},
+		"a second older":                     {ask("DPoP ", token, good(map[string]any{"iat": now.Add(-61 * time.Second).Unix()})), auth.JWTInvalid, bad},
+		"of the future":                      {ask("DPoP ", token, good(map[string]any{"iat": now.Add(61 * time.Second).Unix()})), auth.JWTInvalid, bad},
+		"a damaged proof":                    {ask("DPoP ", token, damage(good(nil))), auth.JWTInvalid, bad},
+		"an unbound token behind DPoP":       {ask("DPoP ", unbound, mine.proof(t, unbound, nil)), auth.JWTInvalid, "invalid_token"},
+		"an unbound token, and a proof":      {ask("Bearer ", unbound, mine.proof(t, unbound, nil)), "", ""},
+		"no space behind the scheme":         {ask("DPoP", token, good(nil)), auth.JWTMissing, ""},
+		"two spaces":                         {ask("DPoP  ", token, good(nil)), auth.JWTInvalid, "invalid_token"},
+		"expired, with a good proof":         {ask("DPoP ", mine.token(map[string]any{"exp": now.Add(-time.Hour).Unix()}), good(nil)), auth.JWTExpired, "invalid_token"},
+		"an empty thumbprint":                {ask("DPoP ", mine.token(map[string]any{"cnf": map[string]any{"jkt": ""}}), good(nil)), auth.JWTInvalid, "invalid_token"},
+		"a thumbprint that is a number":      {ask("DPoP ", mine.token(map[string]any{"cnf": map[string]any{"jkt": 1}}), good(nil)), auth.JWTInvalid, "invalid_token"},
+		"a confirmation of an unknown kind":  {ask("DPoP ", mine.token(map[string]any{"cnf": map[string]any{"jkt": mine.jkt, "kid": "k"}}), good(nil)), auth.JWTInvalid, "invalid_token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,8 +72,8 @@ func damage(compact string) string {
 	return compact[:len(compact)-8] + "AAAA" + compact[len(compact)-4:]
 }
 
-// RFC 9449 §4.3 item 1: one proof.
-func TestRFC9449OneProof(t *testing.T) {
+// X07, RFC 9449 §4.3 item 1: one proof.
+func TestX07RFC9449OneProof(t *testing.T) {
 	t.Parallel()
 	mine := ecHolder(t)
 	token := mine.token(nil)
@@ -90,8 +88,8 @@ func TestRFC9449OneProof(t *testing.T) {
 	newHouse(t, orders()).want("under both schemes", r, "orders", auth.JWTInvalid)
 }
 
-// RFC 9449 §11.1: a proof is used once, on whatever instance, and remembered for as long as it would be taken.
-func TestRFC9449AProofIsUsedOnce(t *testing.T) {
+// X07, RFC 9449 §11.1: a proof is used once, on whatever instance, and remembered for as long as it would be taken.
+func TestX07RFC9449AProofIsUsedOnce(t *testing.T) {
 	t.Parallel()
 	mine, other := ecHolder(t), ecHolder(t)
 	token := mine.token(nil)

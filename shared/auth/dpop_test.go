@@ -20,7 +20,8 @@ const (
 	rfcThumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 )
 
-func TestRFC9449ProofOfFigure12(t *testing.T) {
+// X07, RFC 9449 §4.3, §7.1: method, URL, time, token and key are the request's.
+func TestX07RFC9449ProofOfFigure12(t *testing.T) {
 	t.Parallel()
 	p, err := oauth.ParseProof(rfcProof)
 	if err != nil {

@@ -158,7 +158,9 @@ func sealed(input, k string) string {
 
 var hs = map[string]any{"alg": "HS256", "typ": "JWT"}
 
-func TestDecide(t *testing.T) {
+// V05: RFC 8725 §3.1. V06: RFC 8725 §2.1, §3.2. V10: RFC 9068 §4, RFC 8725 §3.11, where configured. V14: RFC 9068 §4, RFC 8725 §3.8. V15:
+// RFC 9068 §4, RFC 8725 §3.9. V16: RFC 7519 §4.1.4. V17: RFC 7519 §4.1.5, §4.1.6. B01: RFC 6750 §2.1. B02: RFC 6750 §2. B04: RFC 6750 §3.1.
+func TestV05ToV17B01B02B04Decide(t *testing.T) {
 	t.Parallel()
 	good := hs256(hs, claims(nil))
 	other := func(c *registry.Consumer) { c.Authorizations = nil }
@@ -168,55 +170,55 @@ func TestDecide(t *testing.T) {
 		want     auth.Reason // "": allowed
 		certain  bool
 	}{
-		"a good token":                         {shop(), request("Authorization: Bearer " + good), "", false},
-		"the scheme in another letter case":    {shop(), request("Authorization: bEARER " + good), "", false},
-		"no header":                            {shop(), request(), auth.JWTMissing, false},
-		"another scheme":                       {shop(), request("Authorization: Basic " + good), auth.JWTMissing, false},
-		"no prefix":                            {shop(), request("Authorization: " + good), auth.JWTMissing, false},
-		"two spaces":                           {shop(), request("Authorization: Bearer  " + good), auth.JWTInvalid, true},
-		"a tab for the space":                  {shop(), request("Authorization: Bearer\t" + good), auth.JWTMissing, false},
-		"something after the token":            {shop(), request("Authorization: Bearer " + good + " x"), auth.JWTInvalid, true},
-		"a list":                               {shop(), request("Authorization: Bearer " + good + ", Bearer " + good), auth.JWTInvalid, true},
-		"two headers":                          {shop(), request("Authorization: Bearer "+good, "Authorization: Bearer "+good), auth.JWTInvalid, false},
-		"padding":                              {shop(), request("Authorization: Bearer " + good + "="), auth.JWTInvalid, true},
-		"another last character":               {shop(), request("Authorization: Bearer " + good[:len(good)-1] + "_"), auth.JWTInvalid, true},
-		"a changed signature":                  {shop(), request("Authorization: Bearer " + good[:len(good)-4] + "AAAA"), auth.JWTInvalid, false},
-		"expired":                              {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": now.Add(-31 * time.Second).Unix()}))), auth.JWTExpired, false},
-		"expired within the skew":              {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": now.Add(-29 * time.Second).Unix()}))), "", false},
-		"expired and badly signed":             {shop(), request("Authorization: Bearer " + sealed(part(hs)+"."+part(claims(map[string]any{"exp": 1})), strings.Repeat("A", 43))), auth.JWTInvalid, false},
-		"not yet valid":                        {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"nbf": now.Add(31 * time.Second).Unix()}))), auth.JWTInvalid, false},
-		"issued in the future":                 {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": now.Add(31 * time.Second).Unix()}))), auth.JWTInvalid, false},
-		"no exp":                               {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": nil}))), auth.JWTInvalid, true},
-		"exp as a string":                      {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": "1900000000"}))), auth.JWTInvalid, true},
-		"seven days after iat":                 {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": now.Add(-time.Hour).Unix(), "exp": now.Add(7*24*time.Hour - time.Hour).Unix()}))), auth.JWTInvalid, false},
-		"a second less":                        {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": now.Add(-time.Hour).Unix(), "exp": now.Add(7*24*time.Hour - time.Hour - time.Second).Unix()}))), "", false},
-		"seven days from now without iat":      {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": nil, "exp": now.Add(7 * 24 * time.Hour).Unix()}))), auth.JWTInvalid, false},
-		"a longer lifetime where configured":   {shop(func(c *registry.Consumer) { c.JWT.MaxLifetime = registry.Duration(2400 * 24 * time.Hour) }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": now.Add(2000 * 24 * time.Hour).Unix()}))), "", false},
-		"nobody has the identifier":            {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"uid": "somebody"}))), auth.JWTInvalid, false},
-		"the identifier as a number":           {shop(func(c *registry.Consumer) { c.JWT.Value = "7" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"uid": 7}))), auth.JWTInvalid, false},
-		"no identifier":                        {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"uid": nil}))), auth.JWTInvalid, false},
-		"a disabled consumer":                  {shop(func(c *registry.Consumer) { c.Status = registry.Disabled }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
-		"not authorized":                       {shop(other), request("Authorization: Bearer " + good), auth.AccessDenied, false},
-		"an authorization that has expired":    {shop(func(c *registry.Consumer) { c.Authorizations[0].ExpiresAt = &now }), request("Authorization: Bearer " + good), auth.AccessDenied, false},
-		"the configured issuer":                {shop(func(c *registry.Consumer) { c.JWT.Issuer = "abcd" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iss": "abcd"}))), "", false},
-		"another issuer":                       {shop(func(c *registry.Consumer) { c.JWT.Issuer = "abcd" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iss": "abcd/"}))), auth.JWTInvalid, false},
-		"no issuer where one is configured":    {shop(func(c *registry.Consumer) { c.JWT.Issuer = "abcd" }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
-		"one of the audiences":                 {shop(func(c *registry.Consumer) { c.JWT.Audience = registry.Strings{"a", "b"} }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"aud": []string{"x", "b"}}))), "", false},
-		"none of the audiences":                {shop(func(c *registry.Consumer) { c.JWT.Audience = registry.Strings{"a", "b"} }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"aud": []string{"x"}}))), auth.JWTInvalid, false},
-		"no audience where one is configured":  {shop(func(c *registry.Consumer) { c.JWT.Audience = registry.Strings{"a"} }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
-		"an algorithm that is not configured":  {shop(func(c *registry.Consumer) { c.JWT.Algorithms = []string{"RS256"} }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
-		"an algorithm that the key has not":    {shop(), request("Authorization: Bearer " + hs256(map[string]any{"alg": "HS512"}, claims(nil))), auth.JWTInvalid, false},
-		"alg none":                             {shop(), request("Authorization: Bearer " + hs256(map[string]any{"alg": "none"}, claims(nil))), auth.JWTInvalid, false},
-		"the configured typ":                   {shop(func(c *registry.Consumer) { c.JWT.Type = "at+jwt" }), request("Authorization: Bearer " + hs256(map[string]any{"alg": "HS256", "typ": "application/AT+JWT"}, claims(nil))), "", false},
-		"another typ":                          {shop(func(c *registry.Consumer) { c.JWT.Type = "at+jwt" }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
-		"a scope claim matches by member":      {shop(func(c *registry.Consumer) { c.JWT.Claim, c.JWT.Value = "scope", "b" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"scope": "a b c"}))), "", false},
-		"and by no part of one":                {shop(func(c *registry.Consumer) { c.JWT.Claim, c.JWT.Value = "scope", "b" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"scope": "a bb c"}))), auth.JWTInvalid, false},
-		"a scope that is an array":             {shop(func(c *registry.Consumer) { c.JWT.Claim, c.JWT.Value = "scope", "b" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"scope": []string{"b"}}))), auth.JWTInvalid, false},
-		"a key set out of reach is no refusal": {shop(func(c *registry.Consumer) { c.JWT.JWKS, c.JWT.JWKSURL = "", "https://idp.example/jwks" }), request("Authorization: Bearer " + good), "failure", false},
-		"a custom header and prefix":           {shop(func(c *registry.Consumer) { p := "Token "; c.JWT.Header, c.JWT.Prefix = "X-Token", &p }), request("X-Token: Token " + good), "", false},
-		"a custom prefix is byte-exact":        {shop(func(c *registry.Consumer) { p := "Token "; c.JWT.Header, c.JWT.Prefix = "X-Token", &p }), request("X-Token: token " + good), auth.JWTMissing, false},
-		"the default place where another is":   {shop(func(c *registry.Consumer) { p := "Token "; c.JWT.Header, c.JWT.Prefix = "X-Token", &p }), request("Authorization: Bearer " + good), auth.JWTMissing, false},
-		"a cookie":                             {shop(func(c *registry.Consumer) { c.JWT.Cookie = "session" }), request("Cookie: a=b; session=" + good), "", false},
+		"a good token":                             {shop(), request("Authorization: Bearer " + good), "", false},
+		"B01 the scheme in another letter case":    {shop(), request("Authorization: bEARER " + good), "", false},
+		"B04 no header":                            {shop(), request(), auth.JWTMissing, false},
+		"B01 another scheme":                       {shop(), request("Authorization: Basic " + good), auth.JWTMissing, false},
+		"B01 no prefix":                            {shop(), request("Authorization: " + good), auth.JWTMissing, false},
+		"B01 two spaces":                           {shop(), request("Authorization: Bearer  " + good), auth.JWTInvalid, true},
+		"B01 a tab for the space":                  {shop(), request("Authorization: Bearer\t" + good), auth.JWTMissing, false},
+		"B01 something after the token":            {shop(), request("Authorization: Bearer " + good + " x"), auth.JWTInvalid, true},
+		"B02 a list":                               {shop(), request("Authorization: Bearer " + good + ", Bearer " + good), auth.JWTInvalid, true},
+		"B02 two headers":                          {shop(), request("Authorization: Bearer "+good, "Authorization: Bearer "+good), auth.JWTInvalid, false},
+		"padding":                                  {shop(), request("Authorization: Bearer " + good + "="), auth.JWTInvalid, true},
+		"another last character":                   {shop(), request("Authorization: Bearer " + good[:len(good)-1] + "_"), auth.JWTInvalid, true},
+		"a changed signature":                      {shop(), request("Authorization: Bearer " + good[:len(good)-4] + "AAAA"), auth.JWTInvalid, false},
+		"V16 expired":                              {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": now.Add(-31 * time.Second).Unix()}))), auth.JWTExpired, false},
+		"V16 expired within the skew":              {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": now.Add(-29 * time.Second).Unix()}))), "", false},
+		"expired and badly signed":                 {shop(), request("Authorization: Bearer " + sealed(part(hs)+"."+part(claims(map[string]any{"exp": 1})), strings.Repeat("A", 43))), auth.JWTInvalid, false},
+		"V17 not yet valid":                        {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"nbf": now.Add(31 * time.Second).Unix()}))), auth.JWTInvalid, false},
+		"V17 issued in the future":                 {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": now.Add(31 * time.Second).Unix()}))), auth.JWTInvalid, false},
+		"V16 no exp":                               {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": nil}))), auth.JWTInvalid, true},
+		"V16 exp as a string":                      {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": "1900000000"}))), auth.JWTInvalid, true},
+		"seven days after iat":                     {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": now.Add(-time.Hour).Unix(), "exp": now.Add(7*24*time.Hour - time.Hour).Unix()}))), auth.JWTInvalid, false},
+		"a second less":                            {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": now.Add(-time.Hour).Unix(), "exp": now.Add(7*24*time.Hour - time.Hour - time.Second).Unix()}))), "", false},
+		"seven days from now without iat":          {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iat": nil, "exp": now.Add(7 * 24 * time.Hour).Unix()}))), auth.JWTInvalid, false},
+		"a longer lifetime where configured":       {shop(func(c *registry.Consumer) { c.JWT.MaxLifetime = registry.Duration(2400 * 24 * time.Hour) }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"exp": now.Add(2000 * 24 * time.Hour).Unix()}))), "", false},
+		"nobody has the identifier":                {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"uid": "somebody"}))), auth.JWTInvalid, false},
+		"the identifier as a number":               {shop(func(c *registry.Consumer) { c.JWT.Value = "7" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"uid": 7}))), auth.JWTInvalid, false},
+		"no identifier":                            {shop(), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"uid": nil}))), auth.JWTInvalid, false},
+		"a disabled consumer":                      {shop(func(c *registry.Consumer) { c.Status = registry.Disabled }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
+		"not authorized":                           {shop(other), request("Authorization: Bearer " + good), auth.AccessDenied, false},
+		"an authorization that has expired":        {shop(func(c *registry.Consumer) { c.Authorizations[0].ExpiresAt = &now }), request("Authorization: Bearer " + good), auth.AccessDenied, false},
+		"V14 the configured issuer":                {shop(func(c *registry.Consumer) { c.JWT.Issuer = "abcd" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iss": "abcd"}))), "", false},
+		"V14 another issuer":                       {shop(func(c *registry.Consumer) { c.JWT.Issuer = "abcd" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"iss": "abcd/"}))), auth.JWTInvalid, false},
+		"V14 no issuer where one is configured":    {shop(func(c *registry.Consumer) { c.JWT.Issuer = "abcd" }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
+		"V15 one of the audiences":                 {shop(func(c *registry.Consumer) { c.JWT.Audience = registry.Strings{"a", "b"} }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"aud": []string{"x", "b"}}))), "", false},
+		"V15 none of the audiences":                {shop(func(c *registry.Consumer) { c.JWT.Audience = registry.Strings{"a", "b"} }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"aud": []string{"x"}}))), auth.JWTInvalid, false},
+		"V15 no audience where one is configured":  {shop(func(c *registry.Consumer) { c.JWT.Audience = registry.Strings{"a"} }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
+		"V05 an algorithm that is not configured":  {shop(func(c *registry.Consumer) { c.JWT.Algorithms = []string{"RS256"} }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
+		"V05 an algorithm that the key has not":    {shop(), request("Authorization: Bearer " + hs256(map[string]any{"alg": "HS512"}, claims(nil))), auth.JWTInvalid, false},
+		"V06 alg none":                             {shop(), request("Authorization: Bearer " + hs256(map[string]any{"alg": "none"}, claims(nil))), auth.JWTInvalid, false},
+		"V10 the configured typ":                   {shop(func(c *registry.Consumer) { c.JWT.Type = "at+jwt" }), request("Authorization: Bearer " + hs256(map[string]any{"alg": "HS256", "typ": "application/AT+JWT"}, claims(nil))), "", false},
+		"V10 another typ":                          {shop(func(c *registry.Consumer) { c.JWT.Type = "at+jwt" }), request("Authorization: Bearer " + good), auth.JWTInvalid, false},
+		"a scope claim matches by member":          {shop(func(c *registry.Consumer) { c.JWT.Claim, c.JWT.Value = "scope", "b" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"scope": "a b c"}))), "", false},
+		"and by no part of one":                    {shop(func(c *registry.Consumer) { c.JWT.Claim, c.JWT.Value = "scope", "b" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"scope": "a bb c"}))), auth.JWTInvalid, false},
+		"a scope that is an array":                 {shop(func(c *registry.Consumer) { c.JWT.Claim, c.JWT.Value = "scope", "b" }), request("Authorization: Bearer " + hs256(hs, claims(map[string]any{"scope": []string{"b"}}))), auth.JWTInvalid, false},
+		"B08 a key set out of reach is no refusal": {shop(func(c *registry.Consumer) { c.JWT.JWKS, c.JWT.JWKSURL = "", "https://idp.example/jwks" }), request("Authorization: Bearer " + good), "failure", false},
+		"a custom header and prefix":               {shop(func(c *registry.Consumer) { p := "Token "; c.JWT.Header, c.JWT.Prefix = "X-Token", &p }), request("X-Token: Token " + good), "", false},
+		"a custom prefix is byte-exact":            {shop(func(c *registry.Consumer) { p := "Token "; c.JWT.Header, c.JWT.Prefix = "X-Token", &p }), request("X-Token: token " + good), auth.JWTMissing, false},
+		"the default place where another is":       {shop(func(c *registry.Consumer) { p := "Token "; c.JWT.Header, c.JWT.Prefix = "X-Token", &p }), request("Authorization: Bearer " + good), auth.JWTMissing, false},
+		"a cookie":                                 {shop(func(c *registry.Consumer) { c.JWT.Cookie = "session" }), request("Cookie: a=b; session=" + good), "", false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -236,7 +238,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestDecideQuery(t *testing.T) {
+// B03, RFC 6750 §2.3, RFC 9700 §4.3.2: a token in the query is one where a consumer is configured so; the default place is the header.
+func TestB03TokensInTheQueryWhereConfigured(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shop(func(c *registry.Consumer) { c.JWT.Query = "token" }))
 	good := hs256(hs, claims(nil))
@@ -295,8 +298,8 @@ func TestClaimsToHeaders(t *testing.T) {
 	}
 }
 
-// All thirteen algorithms verify; none verifies under a key of another kind, nor with a public key used as a shared one.
-func TestThirteenAlgorithms(t *testing.T) {
+// V05, RFC 8725 §3.1; V06, RFC 8725 §2.1, §3.2: all thirteen algorithms verify; none verifies under a key of another kind, nor with a public key used as a shared one.
+func TestV05V06ThirteenAlgorithms(t *testing.T) {
 	t.Parallel()
 	private := privateKeys(t)
 	for _, alg := range oauth.Algorithms {
@@ -330,8 +333,8 @@ func TestThirteenAlgorithms(t *testing.T) {
 	}
 }
 
-// RFC 7518 §3.5: the salt is as long as the hash.
-func TestPSSSaltLengthIsTheHashes(t *testing.T) {
+// V13, RFC 7518 §3.5: the salt is as long as the hash.
+func TestV13PSSSaltLengthIsTheHashes(t *testing.T) {
 	t.Parallel()
 	key := privateKeys(t)["PS256"].(*rsa.PrivateKey)
 	w := newWorld(t, shop(func(c *registry.Consumer) { c.JWT.JWKS = publicOf(t, key) }))
@@ -398,8 +401,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Every reason has its place in the table, and the table's sentences are the document's.
-func TestEveryReasonHasARefusal(t *testing.T) {
+// V21, RFC 6750 §3.1: every reason has its place in the table, and the table's sentences are the document's.
+func TestV21EveryReasonHasARefusal(t *testing.T) {
 	t.Parallel()
 	for _, reason := range auth.Reasons {
 		f := reason.Refusal()
@@ -416,7 +419,8 @@ func TestEveryReasonHasARefusal(t *testing.T) {
 	}
 }
 
-func TestChallengeNamesABadTokenOnly(t *testing.T) {
+// B04, B05, RFC 6750 §3.1: who sent nothing is told no error, and who sent a bad token is.
+func TestB04B05ChallengeNamesABadTokenOnly(t *testing.T) {
 	t.Parallel()
 	d := auth.Decision{Reason: auth.JWTMissing, API: &registry.API{Name: "orders"}}
 	if got := d.Challenge(); got != `Bearer realm="orders"` {

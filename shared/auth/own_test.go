@@ -70,8 +70,8 @@ func bearing(token, target string) *http.Request {
 	return send("GET", target, "", "Authorization: Bearer "+token)
 }
 
-// RFC 7009 §3 and X05: a token of ours can be looked up by who admits it; nobody else's can.
-func TestRFC7009WhatCanBeRevoked(t *testing.T) {
+// X05, RFC 7009 §3: a token of ours can be looked up by who admits it; nobody else's can.
+func TestX05RFC7009WhatCanBeRevoked(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		jwksURL string
@@ -141,7 +141,7 @@ func traceOf(d auth.Decision) string {
 }
 
 // RFC 8707 §2, RFC 9068 §4, V15: a token of ours is for the API's resource server or for its URL.
-func TestRFC8707AudienceOfAnAPI(t *testing.T) {
+func TestV15RFC8707AudienceOfAnAPI(t *testing.T) {
 	t.Parallel()
 	a := api("orders", "jwt")
 	a.ResourceServer = ownServer
@@ -176,8 +176,8 @@ func TestRFC8707AudienceOfAnAPI(t *testing.T) {
 	h.want("both", bearing(token(map[string]any{"aud": []string{"x", ownServer}}), "/orders"), "orders", "")
 }
 
-// RFC 6750 §3.1, V19: a token lacks a scope that the API requires.
-func TestRFC6750InsufficientScope(t *testing.T) {
+// V19, B05, RFC 6750 §3.1: a token lacks a scope that the API requires.
+func TestV19B05RFC6750InsufficientScope(t *testing.T) {
 	t.Parallel()
 	config := orders()
 	config.APIs[0].Scopes = []string{"tools.call", "tools.list"}
@@ -272,8 +272,8 @@ func TestToolsOfAnAuthorization(t *testing.T) {
 	}
 }
 
-// RFC 9728 §5.1: an MCP client learns where to find out who issues tokens; others have no use for it.
-func TestRFC9728ResourceMetadata(t *testing.T) {
+// M06, RFC 9728 §5.1: an MCP client learns where to find out who issues tokens; others have no use for it.
+func TestM06RFC9728ResourceMetadata(t *testing.T) {
 	t.Parallel()
 	a := api("orders", "jwt")
 	a.Type, a.Scopes = registry.MCP, []string{"read"}

@@ -55,8 +55,8 @@ func (h *house) publish(instance string, private any) {
 	h.at(h.clock().Add(time.Second))
 }
 
-// The memory is asked before the signature is verified, and only good signatures enter it.
-func TestVerifiedSignatureIsRemembered(t *testing.T) {
+// V22: the memory is asked before the signature is verified, and only good signatures enter it.
+func TestV22VerifiedSignatureIsRemembered(t *testing.T) {
 	t.Parallel()
 	h, private := verifyingHouse(t)
 	token := signed(t, "ES256", private["ES256"], claims(nil))
@@ -91,8 +91,8 @@ func TestVerifiedSignatureIsRemembered(t *testing.T) {
 	}
 }
 
-// Row 7 and 21: facts are remembered, not decisions. What changed is refused on the very next request.
-func TestRememberedTokenIsJudgedAnew(t *testing.T) {
+// V22, rows 7 and 21: facts are remembered, not decisions. What changed is refused on the very next request.
+func TestV22RememberedTokenIsJudgedAnew(t *testing.T) {
 	t.Parallel()
 	changes := map[string]struct {
 		change func(*house)
@@ -141,8 +141,8 @@ func TestRememberedTokenIsJudgedAnew(t *testing.T) {
 	}
 }
 
-// The key set of our own instance is the Snapshot's: what is withdrawn there verifies nothing more.
-func TestWithdrawnKeyOfOurOwn(t *testing.T) {
+// V22: the key set of our own instance is the Snapshot's: what is withdrawn there verifies nothing more.
+func TestV22WithdrawnKeyOfOurOwn(t *testing.T) {
 	t.Parallel()
 	h, private := verifyingHouse(t)
 	token := "Authorization: Bearer " + signed(t, "ES384", private["ES384"], claims(map[string]any{"scope": "write read"}))
@@ -231,8 +231,8 @@ func TestEachPartOfTheFactCounts(t *testing.T) {
 	}
 }
 
-// Two generations: memory is bounded, and what was just used is still known after the young one is full.
-func TestMemoryOfSignaturesIsBounded(t *testing.T) {
+// V22, two generations: memory is bounded, and what was just used is still known after the young one is full.
+func TestV22MemoryOfSignaturesIsBounded(t *testing.T) {
 	t.Parallel()
 	memory := auth.NewSignatures()
 	set, err := oauth.ParseJWKSet([]byte(oct(sharedKey)), oauth.Pasted)

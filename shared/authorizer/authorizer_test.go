@@ -196,7 +196,8 @@ func open(store registry.Store, counts *counter) *authorizer.Authorizer {
 	})
 }
 
-func TestEveryDialectGivesTheSameRuling(t *testing.T) {
+// L03: events of version 1.0 and 2.0, policies and isAuthorized. L04: without a credential it is unproven, though the platform may say so first.
+func TestL03L04EveryDialectGivesTheSameRuling(t *testing.T) {
 	t.Parallel()
 	const plenty, invalid = 100, "jwt_verification_failed"
 	alice := bearer("alice")
@@ -207,9 +208,9 @@ func TestEveryDialectGivesTheSameRuling(t *testing.T) {
 		outcome string
 		code    string
 	}{
-		"no credential":   {get("/reports"), plenty, nil, unproven, "jwt_missing"},
-		"another scheme":  {get("/reports", "Basic YTpi"), plenty, nil, unproven, "jwt_missing"},
-		"no token at all": {get("/reports", "Bearer x"), plenty, nil, unproven, invalid},
+		"L04 no credential": {get("/reports"), plenty, nil, unproven, "jwt_missing"},
+		"another scheme":    {get("/reports", "Basic YTpi"), plenty, nil, unproven, "jwt_missing"},
+		"no token at all":   {get("/reports", "Bearer x"), plenty, nil, unproven, invalid},
 		"signed by somebody else": {get("/reports", "Bearer "+token([]byte(strings.Repeat("x", 32)),
 			claims("alice", time.Hour))), plenty, nil, unproven, invalid},
 		"expired": {get("/reports", "Bearer "+token(secret, claims("alice", -time.Hour))),

@@ -137,7 +137,8 @@ func change(event, by map[string]any) map[string]any {
 	return event
 }
 
-func TestContextTellsWhoCalls(t *testing.T) {
+// L05: strings of at most 512 bytes.
+func TestL05ContextTellsWhoCalls(t *testing.T) {
 	t.Parallel()
 	ctx := lambdacontext.NewContext(context.Background(),
 		&lambdacontext.LambdaContext{AwsRequestID: "invocation-1"})

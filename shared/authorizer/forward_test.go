@@ -16,7 +16,8 @@ var forwardAuth = map[string]func(call) *http.Request{
 	"envoy": pathRequest("envoy"), "higress": pathRequest("higress"), "apig": pathRequest("apig"),
 }
 
-func TestAnAnswerToNginx(t *testing.T) {
+// L06: 200, 401 with a challenge, 403; B06: never stored.
+func TestL06B06AnAnswerToNginx(t *testing.T) {
 	t.Parallel()
 	always := http.Header{"Cache-Control": {"no-store"}}
 	for name, c := range map[string]struct {
@@ -83,7 +84,8 @@ func set(name, value string) func(*http.Request) {
 
 func drop(name string) func(*http.Request) { return func(r *http.Request) { r.Header.Del(name) } }
 
-func TestOnlyATrustedProxyIsBelieved(t *testing.T) {
+// L06: method, URI and host are read from a trusted peer only.
+func TestL06OnlyATrustedProxyIsBelieved(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		edit   func(*http.Request)

@@ -66,7 +66,8 @@ func (r restReply) decides(t *testing.T, arn string) bool {
 	return allow && !deny
 }
 
-func TestAPolicyListsEveryAPIOfTheDomain(t *testing.T) {
+// L01: a gateway that remembers a policy judges the next path and method by it.
+func TestL01APolicyListsEveryAPIOfTheDomain(t *testing.T) {
 	t.Parallel()
 	a := open(standard().store(t), &counter{limit: 9})
 	reply, err := ask(t, a, requestEvent(get("/reports/2026", bearer("alice"))))
@@ -98,7 +99,7 @@ func TestAPolicyListsEveryAPIOfTheDomain(t *testing.T) {
 	}
 }
 
-func TestAPolicyHoldsForOtherPathsToo(t *testing.T) {
+func TestL01APolicyHoldsForOtherPathsToo(t *testing.T) {
 	t.Parallel()
 	a := open(standard().store(t), &counter{limit: 9})
 	reply, err := ask(t, a, requestEvent(get("/reports", bearer("alice"))))

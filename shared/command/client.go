@@ -238,7 +238,7 @@ func (i items) list(ctx context.Context, t terminal, args []string) error {
 	err = g.each(ctx, i.kindOf().path(words[0])+i.path, nil, func(item json.RawMessage) error {
 		var row []string
 		for _, column := range columns {
-			row = append(row, cellOf(kind{}, item, column))
+			row = append(row, cellOf(item, column))
 		}
 		list, rows = append(list, item), append(rows, row)
 		return nil

@@ -84,6 +84,8 @@ func (f *flow) all(secret string) {
 		"grant_type=client_credentials", true, 200, `"scope":"report.read"`}), "access_token")
 	f.do(step{"a call", models, bearer(token), call, false, 200, "consumer nightly-report"})
 	f.do(step{"a streamed call", models, bearer(token), streamed, false, 200, "data: [DONE]"})
+	f.do(step{"the same through Anthropic's API", "/anthropic/v1/messages", bearer(token),
+		`{"model":"demo","max_tokens":100,"messages":[{"role":"user","content":"Hello"}]}`, false, 200, `"stop_reason":"end_turn"`})
 	f.do(step{"no token", models, "", call, false, 401, "JWT missing"})
 	f.do(step{"a changed token", models, bearer(token + "x"), call, false, 401, "JWT verification fails"})
 	f.do(step{"two spaces after Bearer", models, bearer(" " + token), call, false, 401, "JWT verification fails"})

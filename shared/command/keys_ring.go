@@ -63,7 +63,7 @@ func (g *gateway) keysOf(ctx context.Context, instance string) ([]listed, error)
 	if instance == "" {
 		names = nil
 		err := g.each(ctx, k.list, nil, func(item json.RawMessage) error {
-			names = append(names, cellOf(k, item, "id"))
+			names = append(names, cellOf(item, "id"))
 			return nil
 		})
 		if err != nil {

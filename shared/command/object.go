@@ -90,7 +90,7 @@ func (t terminal) list(ctx context.Context, g *gateway, k kind, parent, prefix s
 		parents = nil
 		all, _ := kindOf("instance")
 		err := g.each(ctx, all.list, url.Values{"limit": {pageLength}}, func(item json.RawMessage) error {
-			parents = append(parents, cellOf(all, item, "id"))
+			parents = append(parents, cellOf(item, "id"))
 			return nil
 		})
 		if err != nil {
@@ -104,7 +104,7 @@ func (t terminal) list(ctx context.Context, g *gateway, k kind, parent, prefix s
 			items = append(items, item)
 			var row []string
 			for _, column := range k.columns {
-				row = append(row, cellOf(k, item, column))
+				row = append(row, cellOf(item, column))
 			}
 			if k.inside() {
 				row[0] = parent + "/" + row[0]
@@ -123,7 +123,7 @@ func (t terminal) list(ctx context.Context, g *gateway, k kind, parent, prefix s
 }
 
 // cellOf is a member of an object as a table has it: a text, the names in a list, or that there is something.
-func cellOf(_ kind, item json.RawMessage, column string) string {
+func cellOf(item json.RawMessage, column string) string {
 	var members object
 	if json.Unmarshal(item, &members) != nil {
 		return ""

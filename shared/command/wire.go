@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func wire(p *process.Process) (*handlers, error) {
 		}),
 		proxy: proxy.New(proxy.Options{
 			Reader: p.Reader, Gate: gate, Quota: counts, Circuits: proxy.NewCircuits(p.Redis, c.Cell, time.Now), Trail: kept,
-			Now: time.Now, Log: p.Log, PublicURL: c.PublicURL,
+			Lookup: os.LookupEnv, Answers: proxy.NewAnswers(p.Redis, c.Cell), Now: time.Now, Log: p.Log, PublicURL: c.PublicURL,
 		}),
 		admin: console.New(console.Options{
 			API: api, Gateway: console.Straight(0).Do, Keys: p.Keys, PublicURL: c.PublicURL, URL: adminURL(c), Region: c.Region,

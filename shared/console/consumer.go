@@ -232,8 +232,8 @@ func (v *visit) generate(t *thing, c credential) error {
 	if c.Claim != "" && c.Claim != made.Claim {
 		identifier["claim"], made.Claim = c.Claim, c.Claim
 	}
-	v.revealed = &revealed{Title: "Signing key created", Says: "Copy it now: it is shown this once. The consumer signs its tokens with it, " +
-		"and writes its identifier into them.", Items: []copied{{Label: "JWK", Value: string(made.JWK), Long: true}}}
+	v.revealed = &revealed{Title: "Signing key created", Says: "Copy it now: it is shown this once. The consumer signs its tokens " +
+		"with it, and writes its identifier into them.", Items: []copied{{Label: "JWK", Value: string(made.JWK), Long: true}}}
 	if made.PEM != "" {
 		v.revealed.Items = append(v.revealed.Items, copied{Label: "PEM", Value: made.PEM, Long: true})
 	}

@@ -94,7 +94,8 @@ func changeAuthentication(v *visit, t *thing) (answer, error) {
 		for _, name := range []string{"type", "keys", "jwks_url", "jwks", "claim", "value", "source", "param"} {
 			shown.Fields = append(shown.Fields, copied{Label: "credential." + name, Value: v.form.Get("credential." + name)})
 		}
-		return answer{page: "confirm", title: "Change authentication", crumbs: append(t.crumbs(), crumb{t.heading(), t.Href()}), data: shown}, nil
+		above := append(t.crumbs(), crumb{t.heading(), t.Href()})
+		return answer{page: "confirm", title: "Change authentication", crumbs: above, data: shown}, nil
 	}
 	err := error(&problem{Status: http.StatusPreconditionFailed, Title: "Precondition Failed"})
 	if v.form.Get("version") == t.version {

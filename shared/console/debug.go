@@ -132,7 +132,8 @@ const maxPairs = 100
 
 func readTrial(form url.Values) trial {
 	return trial{
-		API: form.Get("api"), Method: form.Get("method"), Host: strings.TrimSpace(form.Get("host")), Path: strings.TrimSpace(form.Get("path")),
+		API: form.Get("api"), Method: form.Get("method"),
+		Host: strings.TrimSpace(form.Get("host")), Path: strings.TrimSpace(form.Get("path")),
 		Query: readPairs(form["query.name"], form["query.value"]), Headers: readPairs(form["header.name"], form["header.value"]),
 		Body: strings.ReplaceAll(form.Get("body"), "\r\n", "\n"), Anyway: form.Get("anyway") != "",
 	}
@@ -201,7 +202,8 @@ const maxPath = 8 << 10
 func (t trial) suspicious() string {
 	for _, h := range t.Headers {
 		scheme, rest, has := strings.Cut(h.Value, " ")
-		if !strings.EqualFold(h.Name, "Authorization") || !strings.EqualFold(scheme, "Bearer") && !strings.HasPrefix(strings.ToLower(h.Value), "bearer") {
+		bearer := strings.EqualFold(scheme, "Bearer") || !has && strings.HasPrefix(strings.ToLower(h.Value), "bearer")
+		if !strings.EqualFold(h.Name, "Authorization") || !bearer {
 			continue
 		}
 		switch {

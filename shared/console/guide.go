@@ -256,8 +256,10 @@ func (g *guidePage) commands(public string) []copied {
 	quote := func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 	return []copied{
 		{Label: "A machine gets a token, by its client secret", Long: true, Value: fmt.Sprintf(
-			"TOKEN=$(curl -s %s \\\n  -u %s -d grant_type=client_credentials \\\n  --data-urlencode %s \\\n  | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
-			quote(public+"/"+g.Instance+"/oauth2/token"), strings.Replace(quote(g.ClientID+":"+secret), "$CLIENT_SECRET'", `'"$CLIENT_SECRET"`, 1),
+			"TOKEN=$(curl -s %s \\\n  -u %s -d grant_type=client_credentials \\\n  --data-urlencode %s \\\n"+
+				"  | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
+			quote(public+"/"+g.Instance+"/oauth2/token"),
+			strings.Replace(quote(g.ClientID+":"+secret), "$CLIENT_SECRET'", `'"$CLIENT_SECRET"`, 1),
 			quote("scope="+g.Identifier+"|"+g.ScopeValue))},
 		{Label: "It calls the model with it: no provider's key anywhere", Long: true, Value: fmt.Sprintf(
 			"curl -sN %s \\\n  -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n"+

@@ -20,7 +20,8 @@ func applications(v *visit, t *thing) (any, error) {
 	query := v.r.URL.Query()
 	shown := applicationsTab{Prefix: query.Get("prefix"), On: t.object.text("m2m") != "disabled"}
 	var clients, servers list
-	if _, err := v.get(t.at()+"/clients?"+values("limit", itoa(perPage), "prefix", shown.Prefix, "after", query.Get("after")), &clients); err != nil {
+	ask := values("limit", itoa(perPage), "prefix", shown.Prefix, "after", query.Get("after"))
+	if _, err := v.get(t.at()+"/clients?"+ask, &clients); err != nil {
 		return nil, err
 	}
 	if _, err := v.get(t.at()+"/resource_servers", &servers); err != nil {

@@ -43,7 +43,8 @@ func instanceKind() kind {
 					words: map[string]string{"": "ES256 (default)"}},
 				{path: "key_rotation", label: "Signing keys are used for", example: "90d"},
 				{path: "secret_storage", label: "Client secrets are kept", as: asChoice, choices: []string{"", "sealed", "hashed"},
-					words: map[string]string{"": "Sealed (default): Show works again", "sealed": "Sealed: Show works again", "hashed": "Hashed: shown once"}},
+					words: map[string]string{"": "Sealed (default): Show works again", "sealed": "Sealed: Show works again",
+						"hashed": "Hashed: shown once"}},
 			}}}},
 		},
 	}

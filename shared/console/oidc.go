@@ -122,7 +122,8 @@ func (v *visit) fromProvider() (answer, error) {
 	caller := v.c.provider.caller(claims)
 	if len(caller.Rights) == 0 {
 		v.c.o.Log.WarnContext(v.r.Context(), "console", "sign-in", "neither among admins nor readers")
-		return v.signInPage(s.To, "You are signed in with the provider, but you have no rights here. Ask an operator.", http.StatusForbidden), nil
+		return v.signInPage(s.To, "You are signed in with the provider, but you have no rights here. Ask an operator.",
+			http.StatusForbidden), nil
 	}
 	if err := v.begin(session{Caller: &caller}); err != nil {
 		return answer{}, err

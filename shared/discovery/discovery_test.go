@@ -83,6 +83,7 @@ func (f *fixture) get(method, path, etag string) *httptest.ResponseRecorder {
 	return w
 }
 
+// K01, RFC 7517 §5, §8.5.1. K02, RFC 7517 §9.2.
 func TestK01K02OnlyPublicMembersOfAllAlgorithms(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "", oauth.SigningAlgorithms...)
@@ -108,6 +109,7 @@ func TestK01K02OnlyPublicMembersOfAllAlgorithms(t *testing.T) {
 	}
 }
 
+// K04, RFC 9111 §5.2.2.1.
 func TestK04Caching(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "")
@@ -202,7 +204,8 @@ func TestTheAuthorizationEndpointSaysThatThereIsNone(t *testing.T) {
 	}
 }
 
-func TestM01ToM07Metadata(t *testing.T) {
+// M01, RFC 8414 §3. M02, RFC 8414 §3.3. M03, RFC 8414 §2. M07, RFC 8414 §3.2.
+func TestM01M03ToM07Metadata(t *testing.T) {
 	t.Parallel()
 	const methods = `["client_secret_basic","client_secret_post","client_secret_jwt","private_key_jwt",` +
 		`"tls_client_auth","self_signed_tls_client_auth"]`

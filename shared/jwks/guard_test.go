@@ -6,7 +6,7 @@ import (
 	"keyless/shared/jwks"
 )
 
-func TestF02Addresses(t *testing.T) {
+func TestF02F03Addresses(t *testing.T) {
 	t.Parallel()
 	const public, private, loopback, never = "public", "private", "loopback", "never"
 	tests := map[string]string{

@@ -35,10 +35,10 @@ func faults(t *testing.T) map[string]http.HandlerFunc {
 		"F12 no usable key":         text(`{"keys":[{"kty":"XYZ","kid":"x"}]}`),
 		"J4 huge":                   huge,
 		"J4 many keys":              text(set(t, many...)),
-		"J5 one kid twice":          text(set(t, "d", "d")),
+		"F15 J5 one kid twice":      text(set(t, "d", "d")),
 		"J5 private member":         text(private),
-		"J5 symmetric":              text(symmetric),
-		"J8 redirect":               http.RedirectHandler("/other", http.StatusFound).ServeHTTP,
+		"F15 J5 symmetric":          text(symmetric),
+		"F04 J8 redirect":           http.RedirectHandler("/other", http.StatusFound).ServeHTTP,
 		"cut":                       cut,
 		"F05 slow to the last byte": slow,
 		"204 without content":       status(http.StatusNoContent),
@@ -76,7 +76,8 @@ func slow(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-func TestJ1ToJ5BadAnswersNeverReplaceAGoodSet(t *testing.T) {
+// F10, RFC 5861 §4: the last good set serves for a day. F12: a bad answer is none. F13: without a set, tried again in three seconds.
+func TestF10F12F13F15BadAnswersNeverReplaceAGoodSet(t *testing.T) {
 	t.Parallel()
 	for name, answer := range faults(t) {
 		t.Run(name, func(t *testing.T) {
@@ -115,6 +116,7 @@ func TestJ1ToJ5BadAnswersNeverReplaceAGoodSet(t *testing.T) {
 	}
 }
 
+// F07, RFC 9111 §5.2.2.1: an age between a minute and an hour.
 func TestF07Age(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -155,7 +157,8 @@ func TestF07Age(t *testing.T) {
 	}
 }
 
-func TestJ6Rotation(t *testing.T) {
+// F06: who looks for a kid asks past the caches between.
+func TestF06J6Rotation(t *testing.T) {
 	t.Parallel()
 	i, c := newIssuer(t, set(t, "old")), newClock()
 	cache := process(i, c, nil)
@@ -286,7 +289,8 @@ func TestF11OnlyOneRequestRefreshesAnAgedSet(t *testing.T) {
 	}
 }
 
-func TestJ8URLsThatAreRefusedLookUnreachable(t *testing.T) {
+// F01, RFC 8725 §3.10: https, without userinfo; any port. F03: private networks and this machine by a switch each.
+func TestF01F03J8URLsThatAreRefusedLookUnreachable(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t, set(t, "a"))
 	plain := httptest.NewServer(i.Config.Handler)
@@ -301,27 +305,27 @@ func TestJ8URLsThatAreRefusedLookUnreachable(t *testing.T) {
 		url     string
 		reached bool
 	}{
-		"loopback, allowed":           {loopback, i.URL, true},
-		"loopback, not allowed":       {none, i.URL, false},
-		"loopback, private allowed":   {private, i.URL, false},
-		"localhost by name":           {none, "https://localhost" + port, false},
-		"unspecified":                 {loopback, "https://0.0.0.0" + port, false},
-		"unspecified, IPv6":           {loopback, "https://[::]" + port, false},
-		"v4-mapped":                   {none, "https://[::ffff:127.0.0.1]" + port, false},
-		"a short form":                {none, "https://127.1" + port, false},
-		"decimal":                     {none, "https://2130706433" + port, false},
-		"metadata":                    {private, "https://169.254.169.254/", false},
-		"http to loopback, allowed":   {loopback, plain.URL, true},
-		"http to loopback":            {none, plain.URL, false},
-		"http to a public address":    {loopback, "http://192.0.2.1/", false},
-		"nobody listens":              {loopback, closed.URL, false},
-		"userinfo":                    {loopback, strings.Replace(i.URL, "//", "//user:canary@", 1), false},
-		"another scheme":              {loopback, "file:///etc/passwd", false},
-		"no scheme":                   {loopback, "127.0.0.1" + port, false},
-		"no host":                     {loopback, "https:///x", false},
-		"nothing":                     {loopback, "", false},
-		"not a URL":                   {loopback, "https://a b/%zz", false},
-		"a secret in a refused query": {none, i.URL + "/?key=canary", false},
+		"F03 loopback, allowed":         {loopback, i.URL, true},
+		"F03 loopback, not allowed":     {none, i.URL, false},
+		"F03 loopback, private allowed": {private, i.URL, false},
+		"localhost by name":             {none, "https://localhost" + port, false},
+		"unspecified":                   {loopback, "https://0.0.0.0" + port, false},
+		"unspecified, IPv6":             {loopback, "https://[::]" + port, false},
+		"v4-mapped":                     {none, "https://[::ffff:127.0.0.1]" + port, false},
+		"a short form":                  {none, "https://127.1" + port, false},
+		"decimal":                       {none, "https://2130706433" + port, false},
+		"metadata":                      {private, "https://169.254.169.254/", false},
+		"F01 http to loopback, allowed": {loopback, plain.URL, true},
+		"F01 http to loopback":          {none, plain.URL, false},
+		"F01 http to a public address":  {loopback, "http://192.0.2.1/", false},
+		"nobody listens":                {loopback, closed.URL, false},
+		"F01 userinfo":                  {loopback, strings.Replace(i.URL, "//", "//user:canary@", 1), false},
+		"F01 another scheme":            {loopback, "file:///etc/passwd", false},
+		"F01 no scheme":                 {loopback, "127.0.0.1" + port, false},
+		"no host":                       {loopback, "https:///x", false},
+		"nothing":                       {loopback, "", false},
+		"not a URL":                     {loopback, "https://a b/%zz", false},
+		"a secret in a refused query":   {none, i.URL + "/?key=canary", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

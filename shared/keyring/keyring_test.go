@@ -51,6 +51,7 @@ func keySet(t testing.TB, client redis.UniversalClient, instance string) registr
 	return set
 }
 
+// K02, RFC 7517 §9.2. K03, RFC 7517 §4.
 func TestK02K03PublishedKeys(t *testing.T) {
 	t.Parallel()
 	members := map[string][]string{
@@ -243,6 +244,7 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
+// J11, RFC 7518 §3.3, §3.5.
 func TestJ11RSAKeys(t *testing.T) {
 	t.Parallel()
 	client := mini(t)

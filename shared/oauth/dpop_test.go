@@ -58,8 +58,8 @@ var (
 	proofClaims = object{"jti": "j", "htm": "GET", "htu": "https://h/p", "iat": 1562262616}
 )
 
-// RFC 9449 §4.2, §4.3 items 2 to 6.
-func TestRFC9449DoorOfProofs(t *testing.T) {
+// X07, RFC 9449 §4.2, §4.3 items 2 to 6.
+func TestX07RFC9449DoorOfProofs(t *testing.T) {
 	t.Parallel()
 	rsa := object{"kty": "RSA", "e": "AQAB", "n": base64.RawURLEncoding.EncodeToString(append([]byte{0x80}, make([]byte, 127)...))}
 	for name, c := range map[string]struct {
@@ -128,8 +128,8 @@ func TestRFC9449DoorOfProofs(t *testing.T) {
 	}
 }
 
-// RFC 9449 §4.3 item 9, RFC 3986 §6.2.2 and §6.2.3.
-func TestRFC9449URLsAreComparedNormalized(t *testing.T) {
+// X07, RFC 9449 §4.3 item 9, RFC 3986 §6.2.2 and §6.2.3.
+func TestX07RFC9449URLsAreComparedNormalized(t *testing.T) {
 	t.Parallel()
 	const here = "https://gateway.example/v1/a%2Fb/c"
 	for htu, want := range map[string]bool{

@@ -32,48 +32,49 @@ const (
 		`"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a8"}`
 )
 
-// What stands in a set beside one good key: how a pasted and how a fetched set take it.
-func TestKeysOfASet(t *testing.T) {
+// What stands in a set beside one good key: how a pasted and how a fetched set take it. V11: RFC 7517 §4.2, §4.3, RFC 7518 §3.4. V12:
+// RFC 8725 §3.5, RFC 7518 §3.3. F15: a set that is ambiguous is none.
+func TestV11V12F15KeysOfASet(t *testing.T) {
 	t.Parallel()
 	good := with(keyA3, `"kid":"good"`)
 	tests := map[string]struct {
 		jwk             string
 		pasted, fetched string // "" taken, passed, or what the error says
 	}{
-		"EC":                        {with(keyA3, `"kid":"b"`), "", ""},
-		"RSA":                       {keyA2, "", ""},
-		"Ed25519":                   {key8037, "", ""},
-		"without a kid":             {keyA3, "", ""},
-		"use sig":                   {with(keyA3, `"use":"sig"`), "", ""},
-		"use enc":                   {with(keyA3, `"use":"enc"`), "use is not sig", passed},
-		"a use that is a number":    {with(keyA3, `"use":1`), "use is not sig", passed},
-		"key_ops verify":            {with(keyA3, `"key_ops":["verify"]`), "", ""},
-		"key_ops of more":           {with(keyA3, `"key_ops":["verify","sign"]`), "", ""},
-		"key_ops sign":              {with(keyA3, `"key_ops":["sign"]`), "key_ops lack verify", passed},
-		"no key_ops in the list":    {with(keyA3, `"key_ops":[]`), "key_ops lack verify", passed},
-		"an unknown kty":            {`{"kty":"AKP","pub":"AA"}`, "kty is not", passed},
-		"no kty":                    {`{"n":"AA"}`, "kty is not", passed},
-		"kty in small letters":      {strings.Replace(keyA3, `"EC"`, `"ec"`, 1), "kty is not", passed},
-		"an unknown curve":          {strings.Replace(keyA3, "P-256", "secp256k1", 1), "crv is not", passed},
-		"X25519":                    {strings.Replace(key8037, "Ed25519", "X25519", 1), "crv is not", passed},
-		"alg that fits":             {with(keyA3, `"alg":"ES256"`), "", ""},
-		"alg of another curve":      {with(keyA3, `"alg":"ES384"`), "alg does not fit", "alg does not fit"},
-		"alg of another kind":       {with(keyA3, `"alg":"RS256"`), "alg does not fit", "alg does not fit"},
-		"alg HS256 on a public key": {with(keyA2, `"alg":"HS256"`), "alg does not fit", "alg does not fit"},
-		"alg for encryption":        {with(keyA2, `"alg":"RSA-OAEP"`), "alg is not one", passed},
-		"alg none":                  {with(keyA3, `"alg":"none"`), "alg is not one", passed},
-		"alg of RFC 9864":           {with(key8037, `"alg":"Ed25519"`), "", ""},
-		"alg EdDSA":                 {with(key8037, `"alg":"EdDSA"`), "", ""},
-		"the same kid":              {good, "kid stands twice", "kid stands twice"},
-		"a kid that is a number":    {with(keyA3, `"kid":1`), "kid is not a string", "kid is not a string"},
-		"a private EC key":          {with(keyA3, `"d":"`+secret+`"`), "private key", "private key"},
-		"a private RSA key":         {with(keyA2, `"d":"`+secret+`"`), "private key", "private key"},
-		"only a prime of it":        {with(keyA2, `"p":"`+secret+`"`), "private key", "private key"},
-		"other primes":              {with(keyA2, `"oth":[]`), "private key", "private key"},
-		"d that is null":            {with(keyA3, `"d":null`), "private key", "private key"},
-		"a private key of no use":   {with(keyA3, `"use":"enc","d":"`+secret+`"`), "private key", "private key"},
-		"symmetric beside public":   {oct(32), "symmetric and public", "must not be published"},
-		"a point off the curve":     {offLine, "not a point", "not a point"},
+		"EC":                            {with(keyA3, `"kid":"b"`), "", ""},
+		"RSA":                           {keyA2, "", ""},
+		"Ed25519":                       {key8037, "", ""},
+		"without a kid":                 {keyA3, "", ""},
+		"V11 use sig":                   {with(keyA3, `"use":"sig"`), "", ""},
+		"V11 use enc":                   {with(keyA3, `"use":"enc"`), "use is not sig", passed},
+		"V11 a use that is a number":    {with(keyA3, `"use":1`), "use is not sig", passed},
+		"V11 key_ops verify":            {with(keyA3, `"key_ops":["verify"]`), "", ""},
+		"V11 key_ops of more":           {with(keyA3, `"key_ops":["verify","sign"]`), "", ""},
+		"V11 key_ops sign":              {with(keyA3, `"key_ops":["sign"]`), "key_ops lack verify", passed},
+		"V11 no key_ops in the list":    {with(keyA3, `"key_ops":[]`), "key_ops lack verify", passed},
+		"an unknown kty":                {`{"kty":"AKP","pub":"AA"}`, "kty is not", passed},
+		"no kty":                        {`{"n":"AA"}`, "kty is not", passed},
+		"kty in small letters":          {strings.Replace(keyA3, `"EC"`, `"ec"`, 1), "kty is not", passed},
+		"V11 an unknown curve":          {strings.Replace(keyA3, "P-256", "secp256k1", 1), "crv is not", passed},
+		"V11 X25519":                    {strings.Replace(key8037, "Ed25519", "X25519", 1), "crv is not", passed},
+		"V11 alg that fits":             {with(keyA3, `"alg":"ES256"`), "", ""},
+		"V11 alg of another curve":      {with(keyA3, `"alg":"ES384"`), "alg does not fit", "alg does not fit"},
+		"V11 alg of another kind":       {with(keyA3, `"alg":"RS256"`), "alg does not fit", "alg does not fit"},
+		"V06 alg HS256 on a public key": {with(keyA2, `"alg":"HS256"`), "alg does not fit", "alg does not fit"},
+		"alg for encryption":            {with(keyA2, `"alg":"RSA-OAEP"`), "alg is not one", passed},
+		"alg none":                      {with(keyA3, `"alg":"none"`), "alg is not one", passed},
+		"alg of RFC 9864":               {with(key8037, `"alg":"Ed25519"`), "", ""},
+		"alg EdDSA":                     {with(key8037, `"alg":"EdDSA"`), "", ""},
+		"F15 the same kid":              {good, "kid stands twice", "kid stands twice"},
+		"a kid that is a number":        {with(keyA3, `"kid":1`), "kid is not a string", "kid is not a string"},
+		"a private EC key":              {with(keyA3, `"d":"`+secret+`"`), "private key", "private key"},
+		"a private RSA key":             {with(keyA2, `"d":"`+secret+`"`), "private key", "private key"},
+		"only a prime of it":            {with(keyA2, `"p":"`+secret+`"`), "private key", "private key"},
+		"other primes":                  {with(keyA2, `"oth":[]`), "private key", "private key"},
+		"d that is null":                {with(keyA3, `"d":null`), "private key", "private key"},
+		"a private key of no use":       {with(keyA3, `"use":"enc","d":"`+secret+`"`), "private key", "private key"},
+		"F15 symmetric beside public":   {oct(32), "symmetric and public", "must not be published"},
+		"a point off the curve":         {offLine, "not a point", "not a point"},
 		"x too short": {
 			strings.Replace(keyA3, "f83O", "", 1), "x is not 32 bytes", "x is not 32 bytes",
 		},
@@ -81,13 +82,13 @@ func TestKeysOfASet(t *testing.T) {
 		"x padded":                  {strings.Replace(keyA3, `VEU"`, `VEU="`, 1), "x is not base64url", "x is not"},
 		"x missing":                 {`{"kty":"EC","crv":"P-256","y":"AA"}`, "x is missing", "x is missing"},
 		"Ed25519 too short":         {`{"kty":"OKP","crv":"Ed25519","x":"AAAA"}`, "x is not 32", "x is not 32"},
-		"RSA of 1024 bits":          {rsaOf(1024, "AQAB"), "2048 to 4096 bits", "2048 to 4096 bits"},
-		"RSA of 2040 bits":          {rsaOf(2040, "AQAB"), "2048 to 4096 bits", "2048 to 4096 bits"},
-		"RSA of 2048 bits":          {rsaOf(2048, "AQAB"), "", ""},
-		"RSA of 4096 bits":          {rsaOf(4096, "AQAB"), "", ""},
-		"RSA of 4104 bits":          {rsaOf(4104, "AQAB"), "2048 to 4096 bits", "2048 to 4096 bits"},
-		"RSA, e of 1":               {rsaOf(2048, "AQ"), "e is not", "e is not"},
-		"RSA, e of 3":               {rsaOf(2048, "Aw"), "", ""},
+		"V12 RSA of 1024 bits":      {rsaOf(1024, "AQAB"), "2048 to 4096 bits", "2048 to 4096 bits"},
+		"V12 RSA of 2040 bits":      {rsaOf(2040, "AQAB"), "2048 to 4096 bits", "2048 to 4096 bits"},
+		"V12 RSA of 2048 bits":      {rsaOf(2048, "AQAB"), "", ""},
+		"V12 RSA of 4096 bits":      {rsaOf(4096, "AQAB"), "", ""},
+		"V12 RSA of 4104 bits":      {rsaOf(4104, "AQAB"), "2048 to 4096 bits", "2048 to 4096 bits"},
+		"V12 RSA, e of 1":           {rsaOf(2048, "AQ"), "e is not", "e is not"},
+		"V12 RSA, e of 3":           {rsaOf(2048, "Aw"), "", ""},
 		"RSA, an even e":            {rsaOf(2048, "AQAA"), "e is not", "e is not"},
 		"RSA, e of five bytes":      {rsaOf(2048, "AQAAAAE"), "e is not", "e is not"},
 		"RSA, an empty n":           {`{"kty":"RSA","n":"","e":"AQAB"}`, "n is empty", "n is empty"},
@@ -162,7 +163,8 @@ func TestWholeSets(t *testing.T) {
 	}
 }
 
-func TestAlgorithmsOfAKey(t *testing.T) {
+// V05, RFC 8725 §3.1: a key verifies its own algorithms. V12, RFC 8725 §3.5, RFC 7518 §3.2: a shared key is as long as the hash.
+func TestV05V12AlgorithmsOfAKey(t *testing.T) {
 	t.Parallel()
 	rsaAll := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	tests := map[string]struct {

@@ -10,7 +10,7 @@ const (
 	// preflightAge is how long a browser may remember a preflight: Chromium's own bound is two hours.
 	preflightAge = "600"
 	// exposed are the headers that a page may read beside those that the Fetch standard allows.
-	exposed = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, X-Should-Retry, Mcp-Session-Id, WWW-Authenticate"
+	exposed = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, X-Should-Retry, Mcp-Session-Id, WWW-Authenticate, X-Keyless-Cache, Age"
 	// maxAskedHeaders bounds what of a preflight is repeated.
 	maxAskedHeaders = 4 << 10
 )

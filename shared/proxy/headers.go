@@ -23,7 +23,7 @@ var ownUp = namesOf("Expect", "Content-Length", "Host", "Forwarded", "X-Real-Ip"
 
 // ownDown are ours to say to a client. Limits are the gateway's: a client could not tell whose an upstream's
 // are.
-var ownDown = namesOf("X-Request-Id", "Retry-After", "Retry-After-Ms")
+var ownDown = namesOf("X-Request-Id", "Retry-After", "Retry-After-Ms", headerCache)
 
 // telling are headers of an LLM or MCP upstream that speak of the operator's account, or to browsers in the
 // upstream's name.

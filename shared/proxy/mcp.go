@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"log/slog"
 	"mime"
 	"net/http"
 	"slices"
@@ -94,11 +93,8 @@ func (c *call) readMCP() *refusal {
 // remember keeps what the answer, and a refusal, will need to know.
 func (c *call) remember(messages []message, batch bool) {
 	c.mcp.read, c.mcp.batch, c.mcp.lists = true, batch, map[string]bool{}
-	var tools, methods []string
+	var tools []string
 	for _, m := range messages {
-		if m.method != "" {
-			methods = append(methods, m.method)
-		}
 		if m.method == methodCall {
 			tools = append(tools, m.tool)
 		}
@@ -109,9 +105,6 @@ func (c *call) remember(messages []message, batch bool) {
 	}
 	if slices.Sort(tools); len(slices.Compact(tools)) == 1 {
 		c.mcp.tool = tools[0]
-	}
-	if len(methods) == 1 {
-		c.note(slog.String("rpc", methods[0]))
 	}
 }
 

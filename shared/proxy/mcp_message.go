@@ -41,7 +41,7 @@ func readMessages(body []byte) (list []message, batch bool, unreadable string) {
 	}
 	texts := []json.RawMessage{body}
 	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
-		batch = true
+		batch, texts = true, nil // a copy: what is decoded into a text of the body would be written over it
 		if err := json.Unmarshal(body, &texts); err != nil {
 			return nil, true, "the body is to be a JSON-RPC message, or an array of them: not one valid JSON value"
 		}

@@ -38,7 +38,7 @@ func (c *call) rpcIDs() (ids []json.RawMessage, batch bool) {
 	if len(body) == 0 || len(body) > maxRPCBody {
 		return nil, false
 	}
-	texts := []json.RawMessage{body}
+	var texts []json.RawMessage
 	if batch = json.Unmarshal(body, &texts) == nil; !batch {
 		texts = []json.RawMessage{body}
 	}

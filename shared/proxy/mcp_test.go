@@ -159,6 +159,8 @@ func TestToolsAreListed(t *testing.T) {
 		"JSON, a batch":         {"agent", batch, 200, toJSON, "[" + other + "," + toolList + "]", "[" + other + "," + picked + "]", false},
 		"JSON, too long":        {"agent", lists, 502, toJSON, large, inRPC("The upstream's message is longer than 1 MiB, the most from which this caller's tools are picked", "3", "upstream_too_large"), false},
 		"JSON, long, all tools": {"other", lists, 200, toJSON, large, large, false},
+		"a word of acceptance":  {"agent", lists, 202, "text/plain", "Accepted", "Accepted", false},
+		"another word":          {"agent", lists, 502, "text/plain", "OK", inRPC("The upstream's answer broke off or cannot be understood", "3", "upstream_broken"), false},
 		"JSON, cut":             {"agent", lists, 502, toJSON, toolList[:40], inRPC("The upstream's answer broke off or cannot be understood", "3", "upstream_broken"), false},
 		"nothing":               {"agent", lists, 202, toJSON, "", "", false},
 		"a stream":              {"agent", lists, 200, isEvents, stream(note, toolList), stream(note, picked), false},
@@ -244,7 +246,7 @@ func TestListeningEnds(t *testing.T) {
 	for name, change := range map[string]func(*world){
 		"ours": func(w *world) { w.patience.Listen = 50 * time.Millisecond },
 		"its own": with(map[string]any{"upstream:tools": registry.Upstream{Name: "tools", Protocol: registry.MCP, BaseURL: silent,
-			Timeouts: registry.Timeouts{Idle: registry.Duration(50 * time.Millisecond)}}}),
+			Timeouts: registry.Timeouts{Idle: registry.Duration(time.Second)}}}),
 	} {
 		w := open(t, silent, bound, change)
 		got := do(t, w.request(http.MethodGet, "/mcp", "", as("other")))

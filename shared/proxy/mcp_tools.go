@@ -40,7 +40,7 @@ func (p *proxy) relayPicked(c *call, x *exchange) {
 	x.watch.Reset(x.idle)
 	body, err := io.ReadAll(io.LimitReader(&watched{x}, maxMessage+1))
 	x.watch.Stop()
-	packed := x.Header.Get("Content-Encoding") != ""
+	unreadable := len(body) > 0 && (x.Header.Get("Content-Encoding") != "" || !json.Valid(body))
 	switch {
 	case err != nil:
 		err = x.why(err)
@@ -50,11 +50,11 @@ func (p *proxy) relayPicked(c *call, x *exchange) {
 	case len(body) > maxMessage:
 		c.refuse(upstreamLong)
 		return
-	case len(body) > 0 && (packed || !json.Valid(body)):
+	case unreadable && x.StatusCode != http.StatusAccepted: // the older transport accepts with a word, which no client reads
 		c.refuse(upstreamBroken)
 		return
 	}
-	if len(body) > 0 {
+	if len(body) > 0 && !unreadable {
 		body = pickTools(body, c.mcp.lists, c.decision.MaySeeTool)
 	}
 	c.answerHeader(x, p.Now())

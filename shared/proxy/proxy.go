@@ -18,6 +18,10 @@
 // answered is charged its input; one that was answered by an error nothing. An API that drains reads on when
 // the caller is gone, for 30 seconds and 4 MiB at most, so that the provider can tell.
 //
+// An API may keep answers (cache.go): a call that was asked before is judged and admitted like any other, reaches no
+// upstream, and is settled with nothing used. An upstream is told who calls by a provider's key, a signature of the
+// function's role (sigv4.go) or a token that is fetched for it (upstream_oauth.go).
+//
 // Nothing outlives its request but idle connections to upstreams, which end after 30 seconds of wall clock.
 // Redirects are never followed, trailers and interim answers (1xx) are dropped, an answer that is cut looks
 // cut (http.ErrAbortHandler). Memory: a body, once more where it is spliced and may be sent again, and 64 KiB

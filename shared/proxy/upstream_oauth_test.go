@@ -212,7 +212,9 @@ func TestTokenIsNotEchoed(t *testing.T) {
 // TestNoToken: what a token endpoint answers is no token; the call is not sent, not counted, and nothing of the answer is told.
 func TestNoToken(t *testing.T) {
 	t.Parallel()
-	says := func(status int, body string, lines ...string) http.HandlerFunc { return answers(status, isJSON, body, lines...) }
+	says := func(status int, body string, lines ...string) http.HandlerFunc {
+		return answers(status, isJSON, body, lines...)
+	}
 	for name, row := range map[string]struct {
 		answer http.HandlerFunc
 		log    string

@@ -59,7 +59,7 @@ func pems(t *testing.T) map[string]string {
 	}
 }
 
-// Each client is without fault, or has the one that is told.
+// Each client is without fault, or has the one that is told. C14, RFC 7591 §2: keys by value or by URL.
 func TestClientProofs(t *testing.T) {
 	texts := pems(t)
 	const secret16, secret32 = "sixteen-letters!", "thirty-two-letters-are-long-now!"

@@ -35,6 +35,7 @@ func newSigners(t testing.TB) *fixture {
 	return newProven(t, object{"https://keys.example/jwks": jwksOf(t, "P-256", "k1")}, signers(t)...)
 }
 
+// C12, RFC 7523 §3. J16, RFC 8725 §3.8.
 func TestC12PrivateKeyJWT(t *testing.T) {
 	t.Parallel()
 	f := newSigners(t)
@@ -194,6 +195,7 @@ func clientOf(name string) string {
 	return "ec"
 }
 
+// C13, RFC 7523 §2.2.
 func TestC13AssertionParameters(t *testing.T) {
 	t.Parallel()
 	f := newSigners(t)

@@ -32,6 +32,7 @@ func (f *fixture) show(shown *x509.Certificate, id string, change func(*http.Req
 	return w
 }
 
+// C15, RFC 8705 §2.1, §2.2.
 func TestC15Certificates(t *testing.T) {
 	t.Parallel()
 	ca := issue(t, "P-384", x509.Certificate{Subject: named("ca"), IsCA: true}, nil, "")
@@ -118,6 +119,7 @@ func TestC15Certificates(t *testing.T) {
 	}
 }
 
+// C16, RFC 8705 §6.5, RFC 9700 §4.13.
 func TestC16CertificateHeader(t *testing.T) {
 	t.Parallel()
 	shown, fronts := issue(t, "P-256", job(), nil, ""), issue(t, "P-384", job(), nil, "")

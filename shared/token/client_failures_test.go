@@ -25,6 +25,7 @@ func (c *counted) ClientFailed(ctx context.Context, client, address string) (tim
 	return c.Failures.ClientFailed(ctx, client, address)
 }
 
+// C18, RFC 6749 §2.3.1, RFC 6585 §4.
 func TestC18FailuresAreLimited(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

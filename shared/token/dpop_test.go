@@ -71,8 +71,8 @@ func (f *fixture) prove(id string, proofs ...string) *httptest.ResponseRecorder 
 	return f.do(c)
 }
 
-// RFC 9449 §5, §6.1: the token is bound to the proof's key, and says so in its type and its cnf.
-func TestRFC9449TokensAreBound(t *testing.T) {
+// X07, RFC 9449 §5, §6.1: the token is bound to the proof's key, and says so in its type and its cnf.
+func TestX07RFC9449TokensAreBound(t *testing.T) {
 	t.Parallel()
 	f := newDPoP(t)
 	_, thumbprint := jwkOf(t, "P-256")
@@ -96,8 +96,8 @@ func TestRFC9449TokensAreBound(t *testing.T) {
 	}
 }
 
-// RFC 9449 §4.3, §5, §8: what is refused, and by which code.
-func TestRFC9449ProofsAtTheTokenEndpoint(t *testing.T) {
+// X07, RFC 9449 §4.3, §5, §8: what is refused, and by which code.
+func TestX07RFC9449ProofsAtTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	f := newDPoP(t)
 	jwk, _ := jwkOf(t, "P-256")
@@ -242,8 +242,8 @@ func TestRFC9449BothBindings(t *testing.T) {
 	}
 }
 
-// A token that the endpoint bound passes the gate with its key, and without it nowhere.
-func TestABoundTokenAtTheGate(t *testing.T) {
+// X08, RFC 9449 §7.2: a token that the endpoint bound passes the gate with its key, and without it nowhere.
+func TestX08ABoundTokenAtTheGate(t *testing.T) {
 	t.Parallel()
 	f := newDPoP(t)
 	bound := answerOf(t, f.prove("dpoprequired", f.proof(t, nil)).Body.Bytes()).AccessToken

@@ -23,7 +23,9 @@ const (
 	badClient  = "invalid_client"
 )
 
-func TestT01ToT13Requests(t *testing.T) {
+// T01, T03 to T05: RFC 6749 §3.2. T02: RFC 6749 §4.4.2. T06: RFC 6749 §2.3.1. T07: RFC 6749 §5.2. T10: RFC 6749 appendix B. T12: RFC 6749 §3.2,
+// RFC 9700 §4.12. A01: RFC 6749 §5.1, §5.2.
+func TestT01ToT13A01A04Requests(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	tests := map[string]struct {
@@ -120,6 +122,7 @@ func A01Headers(t *testing.T, w *httptest.ResponseRecorder) {
 	}
 }
 
+// T11, RFC 6749 §5.2: the characters of error and error_description.
 func TestT11Sentences(t *testing.T) {
 	t.Parallel()
 	allowed := regexp.MustCompile(`^[a-z_]+: [\x20\x21\x23-\x5B\x5D-\x7E]+[.]$`)
@@ -130,7 +133,9 @@ func TestT11Sentences(t *testing.T) {
 	}
 }
 
-func TestC01ToC19ClientAuthentication(t *testing.T) {
+// C01: RFC 6749 §2.3.1; the halves as they are, too. C03: RFC 9110 §11.1, RFC 6749 §5.2. C04: RFC 6749 §2.3. C05: RFC 6749 §2.3, RFC 7521 §4.2.
+// C06: RFC 6749 §5.2. C11: RFC 7591 §2, RFC 9700 §2.5. C13: RFC 7523 §2.2. C19: RFC 6749 §4.4. J16: RFC 8725 §3.8.
+func TestC01C06ToC19ClientAuthentication(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	post := func(id, secret string) string { return grantType + "&client_id=" + id + "&client_secret=" + secret }
@@ -211,6 +216,7 @@ func TestC01ToC19ClientAuthentication(t *testing.T) {
 	}
 }
 
+// C07, RFC 6749 §5.2, §10.10: unknown and wrong are one answer.
 func TestC07OneRefusal(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -237,6 +243,7 @@ func TestC07OneRefusal(t *testing.T) {
 	}
 }
 
+// T08, RFC 6749 §5.2.
 func TestT08M2MDisabled(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -296,6 +303,7 @@ func (s signer) Sign(_ context.Context, _, _ string, payload []byte) (string, er
 	return s(payload)
 }
 
+// A05, RFC 6749 §5.2: a failure of ours tells nothing of its cause.
 func TestA05Failures(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

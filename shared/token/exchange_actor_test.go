@@ -7,8 +7,8 @@ import (
 	"keyless/shared/oauth"
 )
 
-// X06, RFC 8693 §1.1, §4.1, §4.4: who acts.
-func TestX06Actors(t *testing.T) {
+// X06, RFC 8693 §1.1, §4.1, §4.4: who acts. J13: the names of claims are ours alone.
+func TestX06J13Actors(t *testing.T) {
 	t.Parallel()
 	f, _ := newExchanging(t)
 	job := jobToken(nil)

@@ -26,6 +26,7 @@ import (
 
 func sealHash(pepper []byte, place, secret string) string { return seal.Hash(pepper, place, secret) }
 
+// S01 to S04: RFC 6749 §3.3. S06, S07: RFC 9068 §3, §5, RFC 8707 §2.
 func TestS01ToS08Scopes(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -152,7 +153,8 @@ func claimsOf(t testing.TB, body []byte) oauth.AccessTokenClaims {
 	return claims
 }
 
-func TestA02A03AndJ02ToJ06(t *testing.T) {
+// A02: RFC 6749 §5.1. A03: RFC 6749 §4.4.3. J02: RFC 9068 §2.2. J05: RFC 7519 §4.1.7.
+func TestA02A03J02J05J06(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	w := f.do(call{})
@@ -198,7 +200,8 @@ func TestJ06TheInstancesLifetime(t *testing.T) {
 	}
 }
 
-// TestJ01J08J12Signatures verifies by the standard library, by the registry's view and by jwx.
+// TestJ01J08J12Signatures verifies by the standard library, by the registry's view and by jwx. J01: RFC 9068 §2.1, RFC 8725 §3.11. J08:
+// RFC 7518 §3.4. J12: RFC 8037 §3.1, RFC 9864.
 func TestJ01J08J12Signatures(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -256,6 +259,7 @@ func verifies(key oauth.Key, signed string, signature []byte) bool {
 	return false
 }
 
+// J07, RFC 9068 §2.1: RS256 among them.
 func TestJ07AlgorithmsOfTheList(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

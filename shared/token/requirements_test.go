@@ -148,7 +148,7 @@ func TestJ14NumericDates(t *testing.T) {
 	}
 }
 
-// J10, RFC 7518 §3.2: a secret that keys HS256 has 256 bits. J11, §3.3: an RSA key has 2048.
+// J10, RFC 7518 §3.2: a secret that keys HS256 has 256 bits. J11, RFC 7518 §3.3: an RSA key has 2048.
 func TestJ10J11ShortKeysProveNothing(t *testing.T) {
 	t.Parallel()
 	f := newProven(t, nil)

@@ -8,9 +8,9 @@ import (
 	"keyless/shared/registry"
 )
 
-// S05, RFC 8707 §2, RFC 9728 §1.2: resource is the URL of an API that is bound to a resource server; the token is for
+// S05, S06, RFC 8707 §2, RFC 9068 §3, RFC 9728 §1.2: resource is the URL of an API that is bound to a resource server; the token is for
 // that URL, as it was asked for.
-func TestS05ResourceIsTheURLOfAnAPI(t *testing.T) {
+func TestS05S06ResourceIsTheURLOfAnAPI(t *testing.T) {
 	t.Parallel()
 	f, _, _ := newRevoking(t)
 	f.set(t, map[string]any{

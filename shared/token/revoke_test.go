@@ -7,8 +7,8 @@ import (
 	"keyless/shared/registry"
 )
 
-// X04, RFC 7009 §2.1, §2.2.
-func TestX04Revocation(t *testing.T) {
+// X04, RFC 7009 §2.1, §2.2. X05, RFC 7009 §3.
+func TestX04X05Revocation(t *testing.T) {
 	t.Parallel()
 	f, kept, clock := newRevoking(t)
 	text := f.mint(t, call{})

@@ -36,7 +36,7 @@ const initialize = (headers, body) => fetch(url, {
   body: body ?? JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 't', version: '1' } } }),
 })
 
-test('who has no token is told where to get one', async () => {
+test('M05 M06, RFC 9728 §3.1, RFC 9728 §5.1: who has no token is told where to get one', async () => {
   const answer = await initialize({})
   assert.equal(answer.status, 401)
   assert.match(answer.headers.get('www-authenticate'), /resource_metadata="[^"]+\/\.well-known\/oauth-protected-resource\/mcp"/)

@@ -2,7 +2,6 @@ package file_test
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"keyless/shared/registry/file"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // environment is what the files of testdata ask for.
 var environment = map[string]string{
@@ -46,26 +44,13 @@ func read(t testing.TB, path string) (*registry.Config, file.Positions) {
 	return config, positions
 }
 
-// The example is the contract of the file: its keys are known, and what is not built is said, nothing else.
+// example is the one that users are given.
+const example = "../../../infra/gateway.example.yaml"
+
+// The example has every key of the file, and no fault.
 func TestExample(t *testing.T) {
 	t.Parallel()
-	config, positions := read(t, "testdata/example.yaml")
-	got := positions.Explain(registry.Validate(config)).Error() + "\n"
-	const golden = "testdata/example.faults"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil || got != string(want) {
-		t.Fatalf("%v; got\n%s", err, got)
-	}
-}
-
-func TestBuiltFeaturesHaveNoFault(t *testing.T) {
-	t.Parallel()
-	config, positions := read(t, "testdata/built.yaml")
+	config, positions := read(t, example)
 	if faults := registry.Validate(config); len(faults) > 0 {
 		t.Fatal(positions.Explain(faults))
 	}
@@ -117,7 +102,7 @@ func TestManyFaultsAreCut(t *testing.T) {
 
 func TestExplainPassesOtherErrors(t *testing.T) {
 	t.Parallel()
-	_, positions := read(t, "testdata/built.yaml")
+	_, positions := read(t, example)
 	if other := errors.New("other"); !errors.Is(positions.Explain(other), other) {
 		t.Fatal("another error is lost")
 	}
@@ -125,13 +110,11 @@ func TestExplainPassesOtherErrors(t *testing.T) {
 
 // FuzzConfigYAML looks for a text that panics, and for a Config that does.
 func FuzzConfigYAML(f *testing.F) {
-	for _, path := range []string{"testdata/example.yaml", "testdata/built.yaml"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
+	text, err := os.ReadFile(example)
+	if err != nil {
+		f.Fatal(err)
 	}
+	f.Add(text)
 	for _, row := range faulty {
 		f.Add([]byte(row.text))
 	}
