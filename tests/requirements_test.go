@@ -224,5 +224,7 @@ func cites(text, source string) bool {
 	if !is {
 		return strings.Contains(text, source)
 	}
-	return regexp.MustCompile(rfc + `(?:[, ]+(?:and )?§[\w.]+)*[, ]+(?:and )?§` + regexp.QuoteMeta(section) + `(?:[^.\w]|\.[^\w]|$)`).MatchString(text)
+	const next = `[, ]+(?:and )?§`
+	named := rfc + `(?:` + next + `[\w.]+)*` + next + regexp.QuoteMeta(section) + `(?:[^.\w]|\.[^\w]|$)`
+	return regexp.MustCompile(named).MatchString(text)
 }

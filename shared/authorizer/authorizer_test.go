@@ -196,7 +196,8 @@ func open(store registry.Store, counts *counter) *authorizer.Authorizer {
 	})
 }
 
-// L03: events of version 1.0 and 2.0, policies and isAuthorized. L04: without a credential it is unproven, though the platform may say so first.
+// L03: events of version 1.0 and 2.0, policies and isAuthorized. L04: without a credential it is unproven, though the platform may say so
+// first.
 func TestL03L04EveryDialectGivesTheSameRuling(t *testing.T) {
 	t.Parallel()
 	const plenty, invalid = 100, "jwt_verification_failed"

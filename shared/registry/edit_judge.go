@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -189,14 +190,18 @@ func (e *Editor) send(ctx context.Context, now *editing, c Change, s step) (stri
 	if c.Audit, err = s.entry(now.By, e.now()); err != nil {
 		return "", err
 	}
-	if c.Expect = now.have.snapshot.Revision; c.Expect == "" {
+	c.Expect = now.have.snapshot.Revision
+	if now.have.newPepper { // also where signing keys were published before the first object
 		set, err := now.have.found(e.keys)
 		if err != nil {
 			return "", err
 		}
-		for field, text := range set {
-			c.Set[field] = text
+		if c.Set == nil {
+			c.Set = map[string]string{}
 		}
+		maps.Copy(c.Set, set)
+	}
+	if c.Expect == "" {
 		c.Expect = ExpectEmpty
 	}
 	c.Next = newEdition()

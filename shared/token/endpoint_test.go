@@ -23,8 +23,8 @@ const (
 	badClient  = "invalid_client"
 )
 
-// T01, T03 to T05: RFC 6749 §3.2. T02: RFC 6749 §4.4.2. T06: RFC 6749 §2.3.1. T07: RFC 6749 §5.2. T10: RFC 6749 appendix B. T12: RFC 6749 §3.2,
-// RFC 9700 §4.12. A01: RFC 6749 §5.1, §5.2.
+// T01, T03 to T05: RFC 6749 §3.2. T02: RFC 6749 §4.4.2. T06: RFC 6749 §2.3.1. T07: RFC 6749 §5.2. T10: RFC 6749 appendix B.
+// T12: RFC 6749 §3.2, RFC 9700 §4.12. A01: RFC 6749 §5.1, §5.2.
 func TestT01ToT13A01A04Requests(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -133,8 +133,8 @@ func TestT11Sentences(t *testing.T) {
 	}
 }
 
-// C01: RFC 6749 §2.3.1; the halves as they are, too. C03: RFC 9110 §11.1, RFC 6749 §5.2. C04: RFC 6749 §2.3. C05: RFC 6749 §2.3, RFC 7521 §4.2.
-// C06: RFC 6749 §5.2. C11: RFC 7591 §2, RFC 9700 §2.5. C13: RFC 7523 §2.2. C19: RFC 6749 §4.4. J16: RFC 8725 §3.8.
+// C01: RFC 6749 §2.3.1; the halves as they are, too. C03: RFC 9110 §11.1, RFC 6749 §5.2. C04: RFC 6749 §2.3.
+// C05: RFC 6749 §2.3, RFC 7521 §4.2. C06: RFC 6749 §5.2. C11: RFC 7591 §2, RFC 9700 §2.5. C13: RFC 7523 §2.2. C19: RFC 6749 §4.4. J16: RFC 8725 §3.8.
 func TestC01C06ToC19ClientAuthentication(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

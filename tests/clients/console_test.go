@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -118,9 +117,6 @@ func accessToken(t *testing.T, endpoint, client, secret, scope string) string {
 func consoleServe(t *testing.T) (gateway, upstream, provider string) {
 	t.Helper()
 	provider = "provider-key-of-the-console-tests"
-	if url := os.Getenv("CONSOLE_URL"); url != "" {
-		return url, os.Getenv("CONSOLE_UPSTREAM"), "demo-provider-key"
-	}
 	program := build(t)
 	upstream = start(t, []string{"DEMO_PROVIDER_KEY=" + provider}, "base_url ", program, "demo-upstream", "--addr", "127.0.0.1:0")
 	upstream, _, _ = strings.Cut(upstream, ",")

@@ -124,6 +124,8 @@ func TestSurvivesARestart(t *testing.T) {
 	ask(t, s, "ZADD", "zset", "1.5", "m", "-inf", "n", "9007199254740993", "o")
 	ask(t, s, "RPUSH", "list", "b", "a", "b")
 	ask(t, s, "EXPIRE", "list", 200)
+	ask(t, s, "XADD", "stream", "5-1", "entry", "first")
+	ask(t, s, "XADD", "stream", "7-0", "entry", "second", "more", "\xff")
 	must(t, s.Close())
 	must(t, s.Close())
 
@@ -146,7 +148,9 @@ func TestSurvivesARestart(t *testing.T) {
 		"the length of a list":    {[]any{"LLEN", "list"}, int64(3)},
 		"the order of a zset":     {[]any{"ZRANK", "zset", "o"}, int64(2)},
 		"a score of a zset":       {[]any{"ZSCORE", "zset", "m"}, 1.5},
-		"nothing else came along": {[]any{"DBSIZE"}, int64(6)},
+		"entries of a stream":     {[]any{"XLEN", "stream"}, int64(2)},
+		"the order of a stream":   {[]any{"EVAL", "return redis.call('XRANGE', KEYS[1], '(5-1', '+')[1][2][4]", 1, "stream"}, "\xff"},
+		"nothing else came along": {[]any{"DBSIZE"}, int64(7)},
 	}
 	for name, test := range tests {
 		if got := ask(t, s, test.ask...); got != test.want {

@@ -35,7 +35,7 @@ type file struct {
 }
 
 // record is one key. Values are, by type: the string; field, value, …; the members; member, score, …; the
-// items.
+// items; of a stream for each entry its id, the number of its values, and those.
 type record struct {
 	Key       text   `json:"key"`
 	Type      string `json:"type"`
@@ -84,12 +84,25 @@ func dump(r *miniredis.Miniredis, clock time.Time) ([]byte, error) {
 		}
 		content.Keys = append(content.Keys, one)
 	}
+	return content.text()
+}
+
+// text is the file with a line for each key: as quickly written as read by a person.
+func (f file) text() ([]byte, error) {
 	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
+	encoder := json.NewEncoder(&out) // ends each value with a line feed
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
-	err := encoder.Encode(content)
-	return out.Bytes(), err
+	fmt.Fprintf(&out, "{\"format\":%d,\"keys\":[\n", f.Format)
+	for i, one := range f.Keys {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		if err := encoder.Encode(one); err != nil {
+			return nil, err
+		}
+	}
+	out.WriteString("]}\n")
+	return out.Bytes(), nil
 }
 
 func (one *record) read(r *miniredis.Miniredis, key string) error {
@@ -119,6 +132,12 @@ func (one *record) read(r *miniredis.Miniredis, key string) error {
 		}
 	case "list":
 		values, err = r.List(key)
+	case "stream":
+		var entries []miniredis.StreamEntry
+		entries, err = r.Stream(key)
+		for _, e := range entries {
+			values = append(append(values, e.ID, strconv.Itoa(len(e.Values))), e.Values...)
+		}
 	case "":
 		err = miniredis.ErrKeyNotFound
 	default:
@@ -206,6 +225,8 @@ func (one record) put(r *miniredis.Miniredis, key string, values []string) error
 		_, err = r.SAdd(key, values...)
 	case "list":
 		_, err = r.RPush(key, values...)
+	case "stream":
+		err = putStream(r, key, values)
 	case "zset":
 		for i := 0; i < len(values) && err == nil; i += 2 {
 			var score float64
@@ -217,6 +238,24 @@ func (one record) put(r *miniredis.Miniredis, key string, values []string) error
 		err = fmt.Errorf("the type %q is not known", one.Type)
 	}
 	return err
+}
+
+func putStream(r *miniredis.Miniredis, key string, values []string) error {
+	for len(values) > 0 {
+		id, rest := values[0], values[1:]
+		if len(rest) == 0 {
+			return fmt.Errorf("entry %s is cut", id)
+		}
+		n, err := strconv.Atoi(rest[0])
+		if err != nil || n < 2 || n%2 != 0 || n > len(rest)-1 {
+			return fmt.Errorf("entry %s is cut", id)
+		}
+		if _, err := r.XAdd(key, id, rest[1:1+n]); err != nil {
+			return err
+		}
+		values = rest[1+n:]
+	}
+	return nil
 }
 
 // replace writes a new file beside the old one and renames it, so that whoever is killed leaves one of

@@ -11,7 +11,6 @@ import (
 	"keyless/shared/registry/file"
 )
 
-
 // environment is what the files of testdata ask for.
 var environment = map[string]string{
 	"KEYLESS_PUBLIC_URL":    "http://127.0.0.1:8080",
