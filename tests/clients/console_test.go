@@ -15,7 +15,7 @@ func TestConsoleGuide(t *testing.T) {
 	need(t, "chromium")
 	gateway, upstream, provider := consoleServe(t)
 	b := openBrowser(t, gateway)
-	const identifier = "cloud:idaas:aigateway:alibabacloud:1234567890"
+	const identifier = guideServer
 
 	b.do("1 log on to the IDaaS console", b.open("/"),
 		next(chromedp.Click(`//header//a[.="Log on to the IDaaS console"]`)),
@@ -77,6 +77,8 @@ func TestConsoleGuide(t *testing.T) {
 	if decision := b.text("[data-decision]"); !strings.Contains(decision, "allowed") || !strings.Contains(decision, "nightly-report") {
 		t.Errorf("the decision does not name the consumer:\n%s", decision)
 	}
+	program := build(t)
+	sameByOtherWays(t, program, exported(t, program, gateway, upstream))
 }
 
 // upstreamAndAPI is what the guide has already: Model Studio behind a Model API.
