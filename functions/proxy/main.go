@@ -35,7 +35,7 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 		Gate:   auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts),
 		Quota:  counts,
 		Trail:  trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
-		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup),
+		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup), Revoked: counts,
 		PublicURL: p.Config.PublicURL,
 		Circuits:  proxy.NewCircuits(p.Redis, p.Config.Cell, time.Now),
 		Lookup:    lookup,

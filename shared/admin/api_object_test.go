@@ -28,7 +28,7 @@ var lives = map[string]struct {
 	"a domain":   {"/domains", "/domains/new.example", `{"name":"new.example"}`, `{"daily_call_limit":7}`, `"daily_call_limit":7`},
 	"a wildcard": {"/domains", "/domains/%2A.new.example", `{"name":"*.new.example"}`, `{"daily_call_limit":7}`, `"daily_call_limit":7`},
 	"an upstream": {"/upstreams", "/upstreams/new", `{"name":"new","protocol":"openai","base_url":"https://u.example","api_keys":["sk-MARKER-new"]}`,
-		`{"base_url":"https://v.example"}`, `"api_keys":["[kept]"]`},
+		`{"base_url":"https://u.example/v2"}`, `"api_keys":["[kept]"]`},
 	"an API": {"/apis", "/apis/new", `{"name":"new","type":"llm","base_path":"/new","upstreams":[{"upstream":"model"}]}`,
 		`{"limits":{"calls_per_day":5}}`, `"calls_per_day":5`},
 	"a group": {"/groups", "/groups/new", `{"name":"new","limits":{"calls_per_day":1,"calls_per_hour":2}}`,

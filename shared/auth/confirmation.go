@@ -110,7 +110,7 @@ func (g *Gate) provesKey(
 	if p == nil {
 		return true, nil
 	}
-	of := ProofOf{Method: r.Method, URLs: g.seen(r), Token: token.Compact, Key: d.jkt}
+	of := ProofOf{Method: r.Method, URLs: g.seen(v, r), Token: token.Compact, Key: d.jkt}
 	if why := of.Wrong(p, now); why != "" {
 		d.badProof(why)
 		return false, nil
@@ -160,21 +160,26 @@ func SeenAs(r *http.Request, path string) *http.Request {
 }
 
 // seen are the spellings of the request's URL as its caller may know it, without query.
-func (g *Gate) seen(r *http.Request) []string {
-	urls := []string{g.origin(r) + r.URL.EscapedPath()}
+func (g *Gate) seen(v registry.View, r *http.Request) []string {
+	origin := g.origin(v, r)
+	urls := []string{origin + r.URL.EscapedPath()}
 	if path, ok := r.Context().Value(seenAs{}).(string); ok {
-		urls = append(urls, g.origin(r)+path)
+		urls = append(urls, origin+path)
 	}
 	return urls
 }
 
 // origin is scheme and host of a request as its caller knows them. Whoever ends TLS in front of us seldom says so in words that can be
 // believed, so the scheme is that of our own public URL, and https where our own listener speaks TLS; a deployment has one scheme for
-// all its hosts. The host is the request's.
-func (g *Gate) origin(r *http.Request) string {
-	scheme, _, _ := strings.Cut(g.publicURL, "://")
+// all its hosts. The host is the request's where it is ours for certain, and else that of the public URL: a call comes in under every
+// host, and a proof that was made for another party's must not be one for us because that party sends it on.
+func (g *Gate) origin(v registry.View, r *http.Request) string {
+	scheme, host, _ := strings.Cut(g.publicURL, "://")
+	if v.OurHost(g.publicURL, r.Host) {
+		host = r.Host
+	}
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host
+	return scheme + "://" + host
 }

@@ -56,7 +56,7 @@ func (h holder) proof(t testing.TB, token string, change map[string]any) string 
 	t.Helper()
 	sum := sha256.Sum256([]byte(token))
 	c := map[string]any{
-		"jti": rand.Text(), "htm": "GET", "htu": "https://example.com/orders", "iat": now.Unix(),
+		"jti": rand.Text(), "htm": "GET", "htu": "https://gateway.example/orders", "iat": now.Unix(),
 		"ath": base64.RawURLEncoding.EncodeToString(sum[:]),
 	}
 	maps.Copy(c, change)

@@ -25,16 +25,16 @@ func TestX07X08RFC9449BoundTokensNeedTheirProof(t *testing.T) {
 	}{
 		"a good proof":                       {ask("DPoP ", token, good(nil)), "", ""},
 		"the scheme in other capitals":       {ask("dpop ", token, good(nil)), "", ""},
-		"htu with a query":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://EXAMPLE.com:443/orders?x=1#y"})), "", ""},
+		"htu with a query":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://GATEWAY.example:443/orders?x=1#y"})), "", ""},
 		"X08 §7.2: as a bearer token":        {ask("Bearer ", token, good(nil)), auth.JWTInvalid, "invalid_token"},
 		"X08 §7.2: as a bearer token, alone": {ask("Bearer ", token, ""), auth.JWTInvalid, "invalid_token"},
 		"no proof":                           {ask("DPoP ", token, ""), auth.JWTInvalid, bad},
 		"a proof that is a token":            {ask("DPoP ", token, token), auth.JWTInvalid, bad},
 		"a proof with another key":           {ask("DPoP ", token, other.proof(t, token, nil)), auth.JWTInvalid, bad},
 		"for another method":                 {ask("DPoP ", token, good(map[string]any{"htm": "POST"})), auth.JWTInvalid, bad},
-		"for another path":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://example.com/orders/"})), auth.JWTInvalid, bad},
-		"for another host":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://gateway.example/orders"})), auth.JWTInvalid, bad},
-		"over another scheme":                {ask("DPoP ", token, good(map[string]any{"htu": "http://example.com/orders"})), auth.JWTInvalid, bad},
+		"for another path":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://gateway.example/orders/"})), auth.JWTInvalid, bad},
+		"for another host":                   {ask("DPoP ", token, good(map[string]any{"htu": "https://example.com/orders"})), auth.JWTInvalid, bad},
+		"over another scheme":                {ask("DPoP ", token, good(map[string]any{"htu": "http://gateway.example/orders"})), auth.JWTInvalid, bad},
 		"for another token":                  {ask("DPoP ", token, mine.proof(t, unbound, nil)), auth.JWTInvalid, bad},
 		"without ath":                        {ask("DPoP ", token, good(map[string]any{"ath": nil})), auth.JWTInvalid, bad},
 		"a minute old":                       {ask("DPoP ", token, good(map[string]any{"iat": now.Add(-time.Minute).Unix()})), "", ""},
@@ -262,12 +262,12 @@ func TestTheURLThatTheCallerSaw(t *testing.T) {
 	mine := ecHolder(t)
 	token := mine.token(nil)
 	h := newHouse(t, orders())
-	staged := mine.proof(t, token, map[string]any{"htu": "https://example.com/live/orders"})
+	staged := mine.proof(t, token, map[string]any{"htu": "https://gateway.example/live/orders"})
 	h.want("a stage that nobody told of", ask("DPoP ", token, staged), "orders", auth.JWTInvalid)
 	h.want("with its stage", auth.SeenAs(ask("DPoP ", token, staged), "/live/orders"), "orders", "")
 	h.want("without it", auth.SeenAs(ask("DPoP ", token, mine.proof(t, token, nil)), "/live/orders"), "orders", "")
 	for _, own := range []struct{ public, htu string }{
-		{"http://gateway.example:8080", "http://example.com/orders"}, {"https://gateway.example", "https://example.com/orders"},
+		{"http://gateway.example:8080", "http://gateway.example:8080/orders"}, {"https://gateway.example", "https://gateway.example/orders"},
 	} {
 		gate := auth.New(h.source, own.public, h.clock).WithNonces(h.nonces)
 		r := ask("DPoP ", token, mine.proof(t, token, map[string]any{"htu": own.htu}))
@@ -295,7 +295,7 @@ func TestRFC9449GlobalAuthentication(t *testing.T) {
 		}
 		return r
 	}
-	proof := func() string { return mine.proof(t, token, map[string]any{"htu": "https://example.com/accounts"}) }
+	proof := func() string { return mine.proof(t, token, map[string]any{"htu": "https://gateway.example/accounts"}) }
 	d := h.want("a good proof", to("DPoP ", proof()), "accounts", "")
 	if d.Subject != "someone" || !d.Single() || !auth.Fits("DPoP x", d.Place) {
 		t.Errorf("%+v", d)

@@ -69,7 +69,7 @@ func TestRFC9449EveryAlgorithmProves(t *testing.T) {
 	t.Parallel()
 	private := privateKeys(t)
 	for _, alg := range oauth.DPoPAlgorithms {
-		h, of := newHolder(t, alg, private[alg]), auth.ProofOf{Method: "GET", URLs: []string{"https://example.com/orders"}}
+		h, of := newHolder(t, alg, private[alg]), auth.ProofOf{Method: "GET", URLs: []string{"https://gateway.example/orders"}}
 		for name, c := range map[string]struct {
 			claims map[string]any
 			good   bool

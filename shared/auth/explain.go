@@ -82,7 +82,7 @@ func (g *Gate) KeyFact(ctx context.Context, v registry.View, l Lead, c *registry
 	if l.token == nil || c.JWT == nil {
 		return ""
 	}
-	keys, _, err := g.keysOf(ctx, v, c.JWT, l.token.Header.KeyID)
+	keys, err := g.keysOf(ctx, v, c.JWT, l.token.Header.KeyID)
 	if err != nil {
 		return "the key set cannot be had"
 	}

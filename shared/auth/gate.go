@@ -61,7 +61,7 @@ func (g *Gate) WithoutBodies() *Gate {
 // Round trips: none warm; those of View.Consumers for a consumer not met before; none for a token that the strict door refuses. One
 // HTTP request where a foreign key set is not known yet.
 func (g *Gate) Decide(ctx context.Context, v registry.View, r *http.Request, api *registry.API) (Decision, error) {
-	d := Decision{API: api, Trace: make([]Step, 0, 8), metadata: g.metadataOf(r, api)}
+	d := Decision{API: api, Trace: make([]Step, 0, 8), metadata: g.metadataOf(v, r, api)}
 	if api.Open() {
 		err := g.judgeGlobal(ctx, v, r, &d)
 		return d, err

@@ -78,22 +78,26 @@ func (g *Gate) verifyGlobal(
 		d.refuse(JWTInvalid)
 		return nil
 	}
-	keys, ours := global.Keys(), false
+	keys := global.Keys()
 	if global.JWKSURL != "" {
 		var err error
-		if keys, ours, err = g.keysOf(ctx, v, &rule, token.Header.KeyID); err != nil {
+		if keys, err = g.keysOf(ctx, v, &rule, token.Header.KeyID); err != nil {
 			return err
 		}
 	}
-	if why := g.ownRules(v, d.API, token, ours); why != "" {
+	by := g.signedBy(token, fitting(keys, token), map[string]bool{})
+	if by == nil {
+		d.step("signature", "no key of the global set verifies it")
+		d.refuse(JWTInvalid)
+		return nil
+	}
+	ours := g.ours(v, token, *by)
+	if why := g.ownRules(v, r, d.API, token, ours); why != "" {
 		d.step("rules", why)
 		d.refuse(JWTInvalid)
 		return nil
 	}
 	switch {
-	case !g.signed(token, fitting(keys, token), map[string]bool{}):
-		d.step("signature", "no key of the global set verifies it")
-		d.refuse(JWTInvalid)
 	case !g.now().Before(token.Claims.ExpiresAt.Add(registry.DefaultSkew)):
 		d.step("time", "exp has passed; all else holds")
 		d.refuse(JWTExpired)

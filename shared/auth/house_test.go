@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lestrrat-go/jwx/v2/jwk"
+
 	"keyless/shared/auth"
 	"keyless/shared/registry"
 	"keyless/shared/seal"
@@ -26,6 +28,7 @@ type house struct {
 	gate   *auth.Gate
 	nonces *once
 	source keySource
+	public jwk.Key // of an instance of ours; nil: none
 
 	mu  sync.Mutex // guards now
 	now time.Time

@@ -40,7 +40,7 @@ func (g *Gate) judgeJWT(ctx context.Context, v registry.View, r *http.Request, c
 	if err != nil {
 		return err
 	}
-	outcome := g.verify(ctx, v, token, candidates, d)
+	outcome := g.verify(ctx, v, r, token, candidates, d)
 	switch {
 	case len(outcome.verified) > 0:
 		if outcome.ours {
@@ -123,7 +123,7 @@ type outcome struct {
 }
 
 func (g *Gate) verify(
-	ctx context.Context, v registry.View, token *oauth.Token, candidates []*registry.Consumer, d *Decision,
+	ctx context.Context, v registry.View, r *http.Request, token *oauth.Token, candidates []*registry.Consumer, d *Decision,
 ) outcome {
 	var o outcome
 	tried := map[string]bool{} // thumbprint → whether the key verified, so that each is used once
@@ -134,18 +134,20 @@ func (g *Gate) verify(
 			d.dpop = d.dpop || c.JWT.RequireDPoP
 			continue
 		}
-		keys, ours, err := g.keysOf(ctx, v, c.JWT, token.Header.KeyID)
+		keys, err := g.keysOf(ctx, v, c.JWT, token.Header.KeyID)
 		if err != nil {
 			d.step("keys of "+c.Name, "the key set cannot be had")
 			o.failure = cmp.Or(o.failure, err)
 			continue
 		}
-		if why := g.ownRules(v, d.API, token, ours); why != "" {
-			d.step("rules of "+c.Name, why)
+		by := g.signedBy(token, fitting(keys, token), tried)
+		if by == nil {
+			d.step("signature for "+c.Name, "no key of the consumer's set verifies it")
 			continue
 		}
-		if !g.signed(token, fitting(keys, token), tried) {
-			d.step("signature for "+c.Name, "no key of the consumer's set verifies it")
+		ours := g.ours(v, token, *by)
+		if why := g.ownRules(v, r, d.API, token, ours); why != "" {
+			d.step("rules of "+c.Name, why)
 			continue
 		}
 		if !now.Before(token.Claims.ExpiresAt.Add(c.JWT.SkewOr())) {
@@ -197,24 +199,21 @@ func sameType(a, b string) bool {
 	return strings.EqualFold(strings.TrimPrefix(strings.ToLower(a), prefix), strings.TrimPrefix(strings.ToLower(b), prefix))
 }
 
-// keysOf returns the consumer's keys: its inline set, the Snapshot's where the URL is one of our own instances, else the source's; and
-// whether they are those of an instance of ours.
-func (g *Gate) keysOf(
-	ctx context.Context, v registry.View, j *registry.JWTCredential, kid string,
-) ([]oauth.Key, bool, error) {
+// keysOf returns the consumer's keys: its inline set, the Snapshot's where the URL is one of our own instances, else the source's.
+func (g *Gate) keysOf(ctx context.Context, v registry.View, j *registry.JWTCredential, kid string) ([]oauth.Key, error) {
 	if j.JWKSURL == "" {
-		return j.Keys(), false, nil
+		return j.Keys(), nil
 	}
 	if path, ours := strings.CutPrefix(j.JWKSURL, g.publicURL+"/"); ours {
 		if instance, is := strings.CutSuffix(path, "/oauth2/jwks"); is && v.KeySets[instance] != nil {
-			return v.KeySets[instance].Keys, true, nil
+			return v.KeySets[instance].Keys, nil
 		}
 	}
 	keys, err := g.keys.Keys(ctx, v.Edition(j.JWKSURL), kid)
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrKeys, err)
+		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
-	return keys, false, nil
+	return keys, nil
 }
 
 // fitting returns the keys that may verify the token: by kid where both sides have one, and by the algorithm that the key allows.
@@ -231,19 +230,19 @@ func fitting(keys []oauth.Key, token *oauth.Token) []oauth.Key {
 	return fit
 }
 
-// signed reports whether one of the keys verifies the token's signature.
-func (g *Gate) signed(token *oauth.Token, keys []oauth.Key, tried map[string]bool) bool {
-	for _, k := range keys {
+// signedBy is the key among some that verifies the token's signature; nil: none.
+func (g *Gate) signedBy(token *oauth.Token, keys []oauth.Key, tried map[string]bool) *oauth.Key {
+	for i, k := range keys {
 		good, known := tried[k.Thumbprint]
 		if !known {
 			good = g.verified.verifies(token, k)
 			tried[k.Thumbprint] = good
 		}
 		if good {
-			return true
+			return &keys[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // Verifies reports whether the key verifies the token's signature, by an algorithm that the key allows (RFC 8725 §3.1). It is the one

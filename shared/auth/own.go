@@ -1,35 +1,68 @@
 package auth
 
 import (
+	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
 )
 
+// ours reports whether a token is of an instance of ours: its iss is the instance's issuer URL, and the key that verified it is one that
+// the instance publishes, wherever its consumer has the key from.
+func (g *Gate) ours(v registry.View, token *oauth.Token, by oauth.Key) bool {
+	path, below := strings.CutPrefix(token.Claims.Issuer, g.publicURL+"/")
+	instance, is := strings.CutSuffix(path, "/oauth2")
+	if !below || !is || v.KeySets[instance] == nil {
+		return false
+	}
+	return slices.ContainsFunc(v.KeySets[instance].Keys, func(k oauth.Key) bool { return k.Thumbprint == by.Thumbprint })
+}
+
 // ownRules checks what is asked of a token of our own instances beyond its consumer's rules; it returns which rule fails, "" for none.
 // Of another issuer's token we cannot know: there the consumer's own audience rule decides.
-func (g *Gate) ownRules(v registry.View, api *registry.API, token *oauth.Token, ours bool) string {
+func (g *Gate) ownRules(v registry.View, r *http.Request, api *registry.API, token *oauth.Token, ours bool) string {
+	audience := token.Claims.Audience
 	switch {
 	case !ours:
 		return ""
 	case token.Claims.IssuedAt.Before(v.NotBefore):
 		return "not_before is later than iat: tokens of our own instances hold from then on"
-	case api.ResourceServer != "" && !g.isFor(v, api, token.Claims.Audience):
-		return "resource_server: aud is neither it nor the URL of the API"
+	case api.ResourceServer != "" && slices.Contains(audience, api.ResourceServer):
+		return ""
 	}
-	return ""
+	elsewhere := ""
+	for _, aud := range audience {
+		named := v.APIOf(g.publicURL, aud)
+		switch {
+		case named == nil:
+		case named.Name != api.Name:
+			elsewhere = "aud is the URL of another API, for which alone the token holds"
+		case !onItsHost(v, r, aud):
+			elsewhere = "aud is the URL of the API on another host of a wildcard domain"
+		default:
+			return ""
+		}
+	}
+	if elsewhere == "" && api.ResourceServer != "" {
+		elsewhere = "resource_server: aud is neither it nor the URL of the API"
+	}
+	return elsewhere
 }
 
-// isFor reports whether one of the audiences is the API: by its resource server's identifier, or by its URL (RFC 8707 §2, RFC 9728 §7.4).
-func (g *Gate) isFor(v registry.View, api *registry.API, audience []string) bool {
-	return slices.ContainsFunc(audience, func(aud string) bool {
-		if aud == api.ResourceServer {
-			return true
-		}
-		named := v.APIOf(g.publicURL, aud)
-		return named != nil && named.Name == api.Name
-	})
+// onItsHost holds a URL under a wildcard domain, whose hosts may be different parties, to the request's own host.
+func onItsHost(v registry.View, r *http.Request, audience string) bool {
+	u, err := url.Parse(audience)
+	if err != nil {
+		return false
+	}
+	if !strings.HasPrefix(v.Domain(u.Host).Name, "*.") {
+		return true
+	}
+	asked := url.URL{Host: r.Host}
+	return strings.EqualFold(strings.TrimSuffix(u.Hostname(), "."), strings.TrimSuffix(asked.Hostname(), "."))
 }
 
 // revocable notes under which digest the admission finds out whether the token was revoked.

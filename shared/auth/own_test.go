@@ -45,7 +45,7 @@ func ownHouse(t *testing.T, jwksURL string, a registry.API, change ...func(*regi
 		f(config)
 	}
 	h := newHouse(t, config)
-	h.source[foreignURL] = must(parseSet(public))
+	h.public, h.source[foreignURL] = public, must(parseSet(public))
 	set, _ := json.Marshal(map[string]any{"active": "own", "jwks": map[string]any{"keys": []any{public}}})
 	h.field(registry.FieldKeySet("acme"), string(set))
 	return h, func(change map[string]any) string {
@@ -78,10 +78,12 @@ func TestX05RFC7009WhatCanBeRevoked(t *testing.T) {
 		claims  map[string]any
 		want    string
 	}{
-		"ours":                 {ownIssuer + "/jwks", nil, registry.Revocation(ownIssuer, "id-1")},
-		"ours, without jti":    {ownIssuer + "/jwks", map[string]any{"jti": nil}, ""},
-		"of another issuer":    {foreignURL, nil, ""},
-		"that claims to be us": {foreignURL, map[string]any{"iss": ownIssuer}, ""},
+		"ours":                          {ownIssuer + "/jwks", nil, registry.Revocation(ownIssuer, "id-1")},
+		"ours, without jti":             {ownIssuer + "/jwks", map[string]any{"jti": nil}, ""},
+		"ours, with a fetched key":      {foreignURL, nil, registry.Revocation(ownIssuer, "id-1")},
+		"our key, another issuer":       {ownIssuer + "/jwks", map[string]any{"iss": "https://idp.example"}, ""},
+		"our key, an unknown instance":  {foreignURL, map[string]any{"iss": "https://gateway.example/acm/oauth2"}, ""},
+		"our key, an issuer without it": {foreignURL, map[string]any{"iss": "https://gateway.example/acme"}, ""},
 	} {
 		h, token := ownHouse(t, c.jwksURL, api("orders", "jwt"))
 		d := h.want(name, bearing(token(c.claims), "/orders"), "orders", "")
@@ -115,17 +117,19 @@ func TestNotBefore(t *testing.T) {
 	for name, c := range map[string]struct {
 		jwksURL string
 		iat     any
+		iss     string
 		want    auth.Reason
 	}{
-		"issued then":                   {ownIssuer + "/jwks", earliest.Unix(), ""},
-		"issued a second before":        {ownIssuer + "/jwks", earliest.Unix() - 1, auth.JWTInvalid},
-		"issued who knows when":         {ownIssuer + "/jwks", nil, auth.JWTInvalid},
-		"another issuer's, long before": {foreignURL, earliest.Unix() - 3600, ""},
+		"issued then":                   {ownIssuer + "/jwks", earliest.Unix(), ownIssuer, ""},
+		"issued a second before":        {ownIssuer + "/jwks", earliest.Unix() - 1, ownIssuer, auth.JWTInvalid},
+		"issued who knows when":         {ownIssuer + "/jwks", nil, ownIssuer, auth.JWTInvalid},
+		"by a key from elsewhere":       {foreignURL, earliest.Unix() - 1, ownIssuer, auth.JWTInvalid},
+		"another issuer's, long before": {foreignURL, earliest.Unix() - 3600, "https://idp.example", ""},
 	} {
 		h, token := ownHouse(t, c.jwksURL, api("orders", "jwt"))
-		h.want(name+", at first", bearing(token(map[string]any{"iat": c.iat}), "/orders"), "orders", "")
+		h.want(name+", at first", bearing(token(map[string]any{"iat": c.iat, "iss": c.iss}), "/orders"), "orders", "")
 		h.field("not_before", strconv.FormatInt(earliest.Unix(), 10))
-		d := h.want(name, bearing(token(map[string]any{"iat": c.iat}), "/orders"), "orders", c.want)
+		d := h.want(name, bearing(token(map[string]any{"iat": c.iat, "iss": c.iss}), "/orders"), "orders", c.want)
 		if trace := traceOf(d); c.want != "" && !strings.Contains(trace, "not_before") {
 			t.Errorf("%s: %s", name, trace)
 		}
@@ -150,26 +154,31 @@ func TestV15RFC8707AudienceOfAnAPI(t *testing.T) {
 		aud     any
 		want    auth.Reason
 	}{
-		"the identifier":            {ownIssuer + "/jwks", ownServer, ""},
-		"among others":              {ownIssuer + "/jwks", []string{"x", ownServer}, ""},
-		"the API's URL":             {ownIssuer + "/jwks", "https://gateway.example/orders", ""},
-		"with a slash":              {ownIssuer + "/jwks", "https://gateway.example/orders/", ""},
-		"another API's URL":         {ownIssuer + "/jwks", "https://gateway.example/other", auth.JWTInvalid},
-		"below it":                  {ownIssuer + "/jwks", "https://gateway.example/orders/1", auth.JWTInvalid},
-		"another scheme":            {ownIssuer + "/jwks", "http://gateway.example/orders", auth.JWTInvalid},
-		"another resource server":   {ownIssuer + "/jwks", "urn:acme:order", auth.JWTInvalid},
-		"the name of the API":       {ownIssuer + "/jwks", "orders", auth.JWTInvalid},
-		"none":                      {ownIssuer + "/jwks", nil, auth.JWTInvalid},
-		"an empty one":              {ownIssuer + "/jwks", "", auth.JWTInvalid},
-		"of another issuer's token": {foreignURL, "urn:theirs", ""},
+		"the identifier":          {ownIssuer + "/jwks", ownServer, ""},
+		"among others":            {ownIssuer + "/jwks", []string{"x", ownServer}, ""},
+		"the API's URL":           {ownIssuer + "/jwks", "https://gateway.example/orders", ""},
+		"with a slash":            {ownIssuer + "/jwks", "https://gateway.example/orders/", ""},
+		"another API's URL":       {ownIssuer + "/jwks", "https://gateway.example/other", auth.JWTInvalid},
+		"below it":                {ownIssuer + "/jwks", "https://gateway.example/orders/1", auth.JWTInvalid},
+		"another scheme":          {ownIssuer + "/jwks", "http://gateway.example/orders", auth.JWTInvalid},
+		"another resource server": {ownIssuer + "/jwks", "urn:acme:order", auth.JWTInvalid},
+		"the name of the API":     {ownIssuer + "/jwks", "orders", auth.JWTInvalid},
+		"none":                    {ownIssuer + "/jwks", nil, auth.JWTInvalid},
+		"an empty one":            {ownIssuer + "/jwks", "", auth.JWTInvalid},
+		"at a port of nobody's":   {ownIssuer + "/jwks", "https://gateway.example:8443/orders", auth.JWTInvalid},
+		"on a host of nobody's":   {ownIssuer + "/jwks", "https://evil.example/orders", auth.JWTInvalid},
+		"by a key from elsewhere": {foreignURL, "urn:acme:order", auth.JWTInvalid},
 	} {
 		h, token := ownHouse(t, c.jwksURL, a)
 		d := h.want(name, bearing(token(map[string]any{"aud": c.aud}), "/orders"), "orders", c.want)
-		if c.want != "" && !strings.Contains(traceOf(d), "resource_server: aud is neither") {
+		if trace := traceOf(d); c.want != "" && !strings.Contains(trace, "resource_server: aud is neither") &&
+			!strings.Contains(trace, "aud is the URL of another API") {
 			t.Errorf("%s: %s", name, traceOf(d))
 		}
 	}
-	h, token := ownHouse(t, ownIssuer+"/jwks", api("orders", "jwt"))
+	h, token := ownHouse(t, foreignURL, a)
+	h.want("another issuer's", bearing(token(map[string]any{"aud": "urn:theirs", "iss": "https://idp.example"}), "/orders"), "orders", "")
+	h, token = ownHouse(t, ownIssuer+"/jwks", api("orders", "jwt"))
 	h.want("an API without a resource server", bearing(token(map[string]any{"aud": "x"}), "/orders"), "orders", "")
 	h, token = ownHouse(t, ownIssuer+"/jwks", a, func(c *registry.Config) { c.Consumers[0].JWT.Audience = registry.Strings{"x"} })
 	h.want("the consumer's own audience too", bearing(token(nil), "/orders"), "orders", auth.JWTInvalid)
@@ -281,7 +290,7 @@ func TestM06RFC9728ResourceMetadata(t *testing.T) {
 	root.Type, root.BasePath = registry.MCP, "/"
 	h := newHouse(t, &registry.Config{Version: 1, APIs: []registry.API{a, root, api("plain", "jwt"), api("keys", "api_key")},
 		Consumers: []registry.Consumer{shop()}})
-	const at = `resource_metadata="https://example.com/.well-known/oauth-protected-resource`
+	const at = `resource_metadata="https://gateway.example/.well-known/oauth-protected-resource`
 	token := hs256(hs, claims(nil))
 	for name, c := range map[string]struct {
 		api  string

@@ -127,11 +127,11 @@ func (d *Decision) Challenge() string {
 }
 
 // metadataOf is the URL of the metadata of an MCP API as a protected resource (RFC 9728 §3.1).
-func (g *Gate) metadataOf(r *http.Request, api *registry.API) string {
+func (g *Gate) metadataOf(v registry.View, r *http.Request, api *registry.API) string {
 	if api.Type != registry.MCP {
 		return ""
 	}
-	return g.origin(r) + "/.well-known/oauth-protected-resource" + strings.TrimSuffix(api.BasePath, "/")
+	return g.origin(v, r) + "/.well-known/oauth-protected-resource" + strings.TrimSuffix(api.BasePath, "/")
 }
 
 // several is the refusal where more than one credential was found: that of API keys where all are, else the first other method's.

@@ -81,7 +81,10 @@ func ownStore(t *testing.T, s signer) registry.Store {
 	w.consumers = []string{string(changed)}
 	store := w.store(t)
 	set, _ := json.Marshal(map[string]any{"active": "k", "jwks": json.RawMessage(`{"keys":[` + s.jwk + `]}`)})
-	write(t, store, registry.Change{Set: map[string]string{registry.FieldKeySet("acme"): string(set)}})
+	write(t, store, registry.Change{Set: map[string]string{
+		registry.FieldKeySet("acme"): string(set),
+		"domain:default.example":     `{"name":"default.example"}`, // a proof is for a host that the registry names
+	}})
 	return store
 }
 

@@ -64,7 +64,7 @@ func wire(p *process.Process) (*handlers, error) {
 			Now: time.Now, Log: p.Log,
 		}),
 		proxy: proxy.New(proxy.Options{
-			Reader: p.Reader, Gate: gate, Quota: counts, Circuits: proxy.NewCircuits(p.Redis, c.Cell, time.Now), Trail: kept,
+			Reader: p.Reader, Gate: gate, Quota: counts, Revoked: counts, Circuits: proxy.NewCircuits(p.Redis, c.Cell, time.Now), Trail: kept,
 			Lookup: os.LookupEnv, Answers: proxy.NewAnswers(p.Redis, c.Cell), Now: time.Now, Log: p.Log, PublicURL: c.PublicURL,
 		}),
 		admin: console.New(console.Options{

@@ -8,12 +8,18 @@ import (
 )
 
 // resources lists what a client may write into resource (RFC 8707 §2) beside identifiers: the URLs of the
-// APIs that are bound to a resource server of the instance, on each host that has a name of its own. Sorted.
+// APIs that are bound to a resource server of the instance, on each host that has a name of its own. None while
+// the instance issues no tokens, or none for that resource server. Sorted.
 func (d *documents) resources(snapshot *registry.Snapshot, name string) []string {
 	var urls []string
+	in := snapshot.Instances[name]
+	if !in.M2M.On() {
+		return nil
+	}
 	scheme, publicHost, _ := strings.Cut(d.PublicURL, "://")
 	for _, api := range snapshot.APIs {
-		if api.ResourceServer == "" || snapshot.Instances[name].ResourceServer(api.ResourceServer) == nil {
+		server := in.ResourceServer(api.ResourceServer)
+		if api.ResourceServer == "" || server == nil || !server.Status.On() {
 			continue
 		}
 		path := strings.TrimSuffix(api.BasePath, "/")

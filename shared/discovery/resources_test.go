@@ -18,6 +18,8 @@ func TestM03ProtectedResources(t *testing.T) {
 	store := registry.NewMemory()
 	if err := store.Write(t.Context(), registry.Change{Set: map[string]string{
 		"instance:acme":        `{"id":"acme","resource_servers":[{"identifier":"urn:a"},{"identifier":"urn:b"}]}`,
+		"instance:half":        `{"id":"half","resource_servers":[{"identifier":"urn:a"},{"identifier":"urn:b","status":"disabled"}]}`,
+		"instance:off":         `{"id":"off","m2m":"disabled","resource_servers":[{"identifier":"urn:a"}]}`,
 		"instance:bare":        `{"id":"bare"}`,
 		"domain:ai.example":    `{"name":"ai.example"}`,
 		"domain:*.any.example": `{"name":"*.any.example"}`,
@@ -35,6 +37,8 @@ func TestM03ProtectedResources(t *testing.T) {
 	h := discovery.New(discovery.Options{Reader: registry.NewReader(store, nil, time.Now), PublicURL: "https://id.example:8443"})
 	for instance, want := range map[string][]string{
 		"acme": {"https://ai.example/", "https://ai.example/both", "https://id.example:8443/both", "https://id.example:8443/mcp"},
+		"half": {"https://id.example:8443/mcp"},
+		"off":  nil,
 		"bare": nil,
 	} {
 		w := httptest.NewRecorder()

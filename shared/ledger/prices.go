@@ -129,9 +129,9 @@ func (p *Prices) Cost(upstream, model string, u Usage) (int64, bool) {
 	return rounded(total), true
 }
 
-// Most is the most that a call can cost which uses at most so much input and output, in whatever tier it ends
-// and however little of its input is cached; false where no price fits. Images are not in it.
-func (p *Prices) Most(upstream, model string, input, output int64) (int64, bool) {
+// Most is the most that a call can cost which uses at most so much input and output and makes at most so many
+// images, in whatever tier it ends and however little of its input is cached; false where no price fits.
+func (p *Prices) Most(upstream, model string, input, output, images int64) (int64, bool) {
 	one := p.find(upstream, model)
 	if one == nil {
 		return 0, false
@@ -147,6 +147,7 @@ func (p *Prices) Most(upstream, model string, input, output int64) (int64, bool)
 		total := new(big.Int).Set(one.perCall)
 		add(total, reached, big.NewInt(max(t.input, t.cached)))
 		add(total, out, big.NewInt(t.output))
+		add(total, max(images, 0), one.perImage)
 		if total.Cmp(most) > 0 {
 			most = total
 		}

@@ -81,28 +81,30 @@ func TestCost(t *testing.T) {
 func TestMost(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		upstream, model     string
-		input, output, want int64
+		upstream, model             string
+		input, output, images, want int64
 	}{
-		"plain":                        {"model-studio", "qwen-flash", 1000, 500, 250},
-		"the tier that may be reached": {"model-studio", "qwen-plus", 128001, 10, 153637},
-		"within the first tier":        {"model-studio", "qwen-plus", 1000, 10, 412},
-		"the cache may be dearer":      {"u", "dear-cache", 10, 10, 30},
-		"per call":                     {"u", "gpt-4o", 0, 0, 1000},
-		"negative":                     {"u", "gpt-4o", -1, -1, 1000},
+		"plain":                        {"model-studio", "qwen-flash", 1000, 500, 0, 250},
+		"the tier that may be reached": {"model-studio", "qwen-plus", 128001, 10, 0, 153637},
+		"within the first tier":        {"model-studio", "qwen-plus", 1000, 10, 0, 412},
+		"the cache may be dearer":      {"u", "dear-cache", 10, 10, 0, 30},
+		"per call":                     {"u", "gpt-4o", 0, 0, 0, 1000},
+		"negative":                     {"u", "gpt-4o", -1, -1, -1, 1000},
+		"images":                       {"u", "image", 50, 0, 3, 120000},
+		"an image without a price":     {"u", "odd", 2, 0, 5, 1},
 	}
 	p := prices(t, example...)
 	for name, test := range tests {
-		if got, known := p.Most(test.upstream, test.model, test.input, test.output); got != test.want || !known {
+		if got, known := p.Most(test.upstream, test.model, test.input, test.output, test.images); got != test.want || !known {
 			t.Errorf("%s: %d, want %d", name, got, test.want)
 		}
 	}
-	if _, known := p.Most("u", "x", 1, 1); known {
+	if _, known := p.Most("u", "x", 1, 1, 1); known {
 		t.Error("a model without a price")
 	}
 	// A tier for long prompts may be the cheaper one.
 	p = prices(t, registry.Price{Tiers: []registry.Tier{{UpTo: 100, Input: "5"}, {Input: "1"}}})
-	if got, _ := p.Most("u", "x", 120, 0); got != 500 {
+	if got, _ := p.Most("u", "x", 120, 0, 0); got != 500 {
 		t.Errorf("a prompt that may turn out shorter: %d", got)
 	}
 }
@@ -149,7 +151,7 @@ func FuzzCost(f *testing.F) {
 		if want.IsInt64() && got != want.Int64() {
 			t.Errorf("%+v at %v costs %d, want %s", u, rates, got, want)
 		}
-		most, _ := p.Most("u", "m", u.Input+tokens(less), u.Output+tokens(less))
+		most, _ := p.Most("u", "m", u.Input+tokens(less), u.Output+tokens(less), 0)
 		if got > most {
 			t.Errorf("%+v at %v costs %d of at most %d", u, rates, got, most)
 		}

@@ -27,6 +27,9 @@ func (c *call) read() *refusal {
 		return badRequest(unreadable)
 	}
 	c.ask = ask
+	if refused := c.judgeMetered(); refused != nil {
+		return refused
+	}
 	if ask.Metered && ask.MaxOutput == 0 {
 		c.bound = c.route.API.MaxTokensDefault
 		if c.bound == 0 && c.limited(limitsUsage) {
@@ -50,6 +53,7 @@ func (c *call) limited(of func(*registry.Limits) bool) bool {
 			return false
 		}
 		for _, byModel := range l.Models {
+			byModel.Shadow = byModel.Shadow || l.Shadow
 			if of(&byModel) {
 				return true
 			}
@@ -67,9 +71,9 @@ func limitsSpend(l *registry.Limits) bool {
 	return !l.Shadow && (l.SpendPerDay != "" || l.SpendPerMonth != "")
 }
 
-// most is what the call may use at most: its input, and its bounded output for each of its answers; and what that may cost at the
-// dearest of the upstreams that it may reach. What has no price cannot be held to a limit of money, and is refused where one applies: a
-// forgotten price must not be a free pass.
+// most is what the call may use at most: its input, and its bounded output for each of its answers; and what that, with the images
+// that it makes, may cost at the dearest of the upstreams that it may reach. What has no price cannot be held to a limit of money, and is
+// refused where one applies: a forgotten price must not be a free pass.
 func (p *proxy) most(c *call) (tokens, spend int64, refused *refusal) {
 	if !c.ask.Metered {
 		return 0, 0, nil
@@ -78,7 +82,7 @@ func (p *proxy) most(c *call) (tokens, spend int64, refused *refusal) {
 	for _, a := range c.aims {
 		input, output := c.ask.InputOn(a.model), c.ask.Choices*c.output()
 		tokens = max(tokens, input+output)
-		cost, known := prices.Most(a.upstream.Name, a.model, input, output)
+		cost, known := prices.Most(a.upstream.Name, a.model, input, output, c.ask.Images)
 		spend, unknown = max(spend, cost), unknown || !known
 	}
 	if unknown && c.limited(limitsSpend) {

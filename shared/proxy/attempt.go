@@ -229,11 +229,12 @@ func (p *proxy) learn(c *call, x *exchange, failed *setback) {
 		p.breaker.worked(ctx, name)
 		return
 	case failed.why == ofOurs && errors.Is(failed.err, errOvertime):
-		p.breaker.failed(ctx, name)
+		p.breaker.failed(ctx, name, c.caller(), false)
 	case failed.why == ofOurs || failed.why == ofUnproven:
 		p.breaker.unknown(name)
 	case failed.why == ofConnect || failed.why == ofFirstByte || failed.why == ofBreak || c.outage(failed.status):
-		p.breaker.failed(ctx, name)
+		faint := failed.err == nil && failed.status == http.StatusInternalServerError // what one request may bring about
+		p.breaker.failed(ctx, name, c.caller(), faint)
 	default:
 		p.breaker.worked(ctx, name)
 	}
@@ -246,10 +247,20 @@ func (p *proxy) learn(c *call, x *exchange, failed *setback) {
 			return
 		}
 	}
-	p.resting.rest(providerKey{name, x.key}, restOf(x, p.Now()))
+	if failed.status != http.StatusForbidden { // which may be about what is asked, and then about no other call
+		p.resting.rest(providerKey{name, x.key}, restOf(x, p.Now()))
+	}
 	if failed.why == ofStatus && failed.status != http.StatusTooManyRequests {
 		p.alarm(c, x)
 	}
+}
+
+// caller is the consumer's name, "" for one without.
+func (c *call) caller() string {
+	if c.decision.Consumer == nil {
+		return ""
+	}
+	return c.decision.Consumer.Name
 }
 
 // alarm tells the operator that an upstream does not accept our credential, whatever becomes of the call.

@@ -1,14 +1,16 @@
 package proxy_test
 
 import (
+	"strings"
 	"testing"
 
 	"keyless/shared/quota"
 	"keyless/shared/registry"
 )
 
-// What an upstream tells beyond what a call can have used does not carry a limit past its end; the ledger has it.
-func TestAnUpstreamThatTellsTooMuchIsNotBelieved(t *testing.T) {
+// TestH2AnUpstreamThatTellsMoreIsCharged: what an upstream uses beyond the bound of a call counts in full, so that the limit refuses from
+// there on, and the operator is told. One that keeps to the bound is no news.
+func TestH2AnUpstreamThatTellsMoreIsCharged(t *testing.T) {
 	t.Parallel()
 	const lie = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],` +
 		`"usage":{"prompt_tokens":5000000,"completion_tokens":7}}`
@@ -17,8 +19,17 @@ func TestAnUpstreamThatTellsTooMuchIsNotBelieved(t *testing.T) {
 	equal(t, "status", w.chat(t, asked).StatusCode, 200)
 	within(t, "the handler ends", w.ended)
 	e := w.quota.only(t)
-	equal(t, "counted", e.used, quota.Used{Tokens: w.quota.calls[0].Tokens})
+	equal(t, "counted", e.used, quota.Used{Tokens: 5000007})
 	equal(t, "in the ledger", e.entry.Usage.Input, 5000000)
+	equal(t, "the line says so", strings.Contains(w.log.String(), "beyond_bound=true"), true)
+
+	for _, limits := range []*registry.Limits{{TokensPerDay: 1000}, nil} {
+		upstream = record(t, answers(200, isJSON, map[bool]string{true: lie, false: whole}[limits == nil]))
+		w = open(t, upstream.URL, llm(func(a *registry.API) { a.Limits = limits }, upstream.URL))
+		equal(t, "status", w.chat(t, asked).StatusCode, 200)
+		within(t, "the handler ends", w.ended)
+		equal(t, "nothing to say", strings.Contains(w.log.String(), "beyond_bound"), false)
+	}
 }
 
 // A model whose price was forgotten is no free pass through a limit of money.

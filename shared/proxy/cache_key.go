@@ -77,7 +77,7 @@ func (c *call) asker() string {
 // indifferent are headers that tell of the client, the connection or the trace, and not of what is asked.
 var indifferent = namesOf("Accept", "Accept-Encoding", "User-Agent", "Cache-Control", "Pragma", "Traceparent", "Tracestate", "Baggage",
 	"X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "Sentry-Trace", "X-Client-Request-Id", "X-Correlation-Id", "Via", "Cdn-Loop",
-	"Idempotency-Key", "Origin", "Referer", "Dnt", "Priority", "Date", "Content-Md5", "Content-Digest", "Digest", "Dpop")
+	"Origin", "Referer", "Dnt", "Priority", "Date", "Content-Md5", "Content-Digest", "Digest", "Dpop")
 
 // different are the headers that reach the upstream and may make the answer another; those of claims belong to who asks.
 func (c *call) different() http.Header {

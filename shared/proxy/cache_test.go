@@ -168,6 +168,8 @@ func TestWhatMakesAnotherAnswer(t *testing.T) {
 		"a version":                               {nil, []string{"Openai-Beta: a"}, []string{"Openai-Beta: b"}, "", "", "miss"},
 		"headers of the client and of the trace":  {nil, []string{"User-Agent: a", "X-Stainless-Os: a"}, []string{"User-Agent: b", "Traceparent: 00-11111111111111111111111111111111-1111111111111111-01", "X-Stainless-Os: b", "Cookie: a=b"}, "", "", "hit"},
 		"anything, or JSON":                       {nil, []string{"Accept: */*"}, []string{"Accept: application/json"}, "", "", "hit"},
+		"the same effect, asked for once more":    {nil, []string{"Idempotency-Key: a"}, []string{"Idempotency-Key: a"}, "", "", "hit"},
+		"another effect":                          {nil, []string{"Idempotency-Key: a"}, []string{"Idempotency-Key: b"}, "", "", "miss"},
 		"events":                                  {nil, nil, []string{"Accept: text/event-stream"}, "", "", "miss"},
 		"sound":                                   {nil, nil, []string{"Accept: audio/wav"}, "", "", "miss"},
 		"asked anew":                              {nil, nil, []string{"Cache-Control: no-cache"}, "", "", "bypass"},

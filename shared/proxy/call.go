@@ -148,6 +148,9 @@ func (c *call) find(v registry.View) *refusal {
 	if c.dialect == rpc && c.in.Method != http.MethodPost {
 		c.dialect = problem // there is no message to answer
 	}
+	if refused := c.judgeMethod(); refused != nil {
+		return refused
+	}
 	return badQuery(c.in.URL.RawQuery)
 }
 

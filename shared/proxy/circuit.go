@@ -19,7 +19,8 @@ type Circuits interface {
 // Bounds of a circuit.
 const (
 	// opensAfter failures in a row, all within failingWithin, an upstream is left alone for pause: few enough that an outage costs
-	// little, and more than the odd error of a provider that works.
+	// little, and more than the odd error of a provider that works. Those that one consumer's requests may bring about by themselves
+	// (faint) count from the second consumer on, so that none closes an upstream to all others.
 	opensAfter    = 5
 	failingWithin = 30 * time.Second
 	pause         = 10 * time.Second
@@ -45,6 +46,9 @@ type breaker struct {
 
 type fuse struct {
 	failures int       // in a row
+	clear    int       // those of them that are not faint
+	who      string    // the consumer of the first
+	several  bool      // others met some too
 	since    time.Time // of the first of them
 	until    time.Time // open until then; zero: closed
 	probe    time.Time // a try of ours is under way until then
@@ -88,16 +92,34 @@ func (b *breaker) allows(ctx context.Context, upstream string) bool {
 	return true
 }
 
-// failed counts a failure.
-func (b *breaker) failed(ctx context.Context, upstream string) {
+// count takes a failure and reports whether it opens the circuit. A try through an open one that fails faintly tells nothing, unless
+// several consumers met the failures: the next call tries.
+func (f *fuse) count(now time.Time, who string, faint bool) (opens bool) {
+	if f.failures == 0 || now.Sub(f.since) > failingWithin {
+		f.failures, f.clear, f.since, f.who, f.several = 0, 0, now, who, false
+	}
+	f.failures++
+	if !faint {
+		f.clear++
+	}
+	f.several = f.several || who != f.who
+	counted := f.clear
+	if f.several {
+		counted = f.failures
+	}
+	if f.until.IsZero() {
+		return counted >= opensAfter
+	}
+	f.probe = time.Time{}
+	return !faint || f.several
+}
+
+// failed counts a failure that a consumer met, "" for one without a name.
+func (b *breaker) failed(ctx context.Context, upstream, who string, faint bool) {
 	now := b.now()
 	b.mu.Lock()
 	f := b.fuse(upstream)
-	if f.failures == 0 || now.Sub(f.since) > failingWithin {
-		f.failures, f.since = 0, now
-	}
-	f.failures++
-	opens := f.failures >= opensAfter || !f.until.IsZero()
+	opens := f.count(now, who, faint)
 	if opens {
 		f.until, f.probe = now.Add(pause), time.Time{}
 	}

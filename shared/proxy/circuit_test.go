@@ -3,9 +3,11 @@ package proxy_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +101,88 @@ func TestCircuitNeedsARow(t *testing.T) {
 		c.pass(8 * time.Second)
 	}
 	equal(t, "all went up", upstream.count() >= 16, true)
+}
+
+// TestM6OneConsumersErrorsCloseNothing: a plain 500 may be about what is asked, so it counts from the second consumer on.
+func TestM6OneConsumersErrorsCloseNothing(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		status int
+		who    []string // in turn
+		opens  bool
+	}{
+		"500 for one":         {500, []string{"one"}, false},
+		"500 for two":         {500, []string{"one", "one", "two"}, true},
+		"500 for none":        {500, []string{""}, false},
+		"500 for one or none": {500, []string{"one", ""}, true},
+		"502 for one":         {502, []string{"one"}, true},
+		"503 for one":         {503, []string{"one"}, true},
+		"504 for one":         {504, []string{"one"}, true},
+		"529 for one":         {529, []string{"one"}, true},
+		"501 for all":         {501, []string{"one", "two"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upstream := record(t, answers(row.status, isJSON, `{}`))
+			w := open(t, upstream.URL, llm(nil, upstream.URL), pair, with(map[string]any{"api:known": registry.API{
+				Name: "known", Type: registry.LLM, BasePath: "/known", StripBasePath: true, Upstreams: target("up1"),
+				Authentication: &registry.Authentication{Methods: []string{"jwt"}}}}), func(w *world) {
+				for i := range w.consumers {
+					w.consumers[i].Authorizations = []registry.Authorization{{API: "known"}}
+				}
+			})
+			for i := range 9 {
+				path, line := "/known", as(row.who[i%len(row.who)])
+				if row.who[i%len(row.who)] == "" {
+					path, line = "/llm", "Authorization: "
+				}
+				_ = do(t, w.request(http.MethodPost, path+"/chat/completions", asked, line))
+			}
+			equal(t, "attempts", upstream.count(), map[bool]int{true: 5, false: 9}[row.opens])
+		})
+	}
+}
+
+// TestM6ATryThatOneConsumerSpoils does not keep an upstream closed: the next call tries.
+func TestM6ATryThatOneConsumerSpoils(t *testing.T) {
+	t.Parallel()
+	c := started()
+	var status atomic.Int64
+	status.Store(503)
+	upstream := record(t, func(w http.ResponseWriter, r *http.Request) { answers(int(status.Load()), isJSON, whole)(w, r) })
+	w := open(t, upstream.URL, llm(nil, upstream.URL), func(w *world) { w.change = c.on })
+	for range 6 {
+		_ = w.chat(t, asked)
+	}
+	equal(t, "it is open", upstream.count(), 5)
+	c.pass(10 * time.Second)
+	status.Store(500)
+	equal(t, "the try is spoilt", w.chat(t, asked).StatusCode, 500)
+	status.Store(200)
+	equal(t, "the next one works", w.chat(t, asked).StatusCode, 200)
+}
+
+// TestM6AKeyThatIsForbiddenOneThing does not rest: another is tried, and the next call has both.
+func TestM6AKeyThatIsForbiddenOneThing(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]int{403: 40, 401: 1} {
+		var refused atomic.Int64
+		upstream := record(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "Bearer key-a" {
+				refused.Add(1)
+				w.WriteHeader(status)
+				return
+			}
+			_, _ = io.WriteString(w, whole)
+		})
+		w := open(t, upstream.URL, llm(retrying(2, 503), upstream.URL), with(map[string]any{"upstream:up1": registry.Upstream{
+			Name: "up1", Protocol: registry.OpenAI, BaseURL: upstream.URL, APIKeys: []registry.Secret{"key-a", "key-b"}}}))
+		for range 40 {
+			equal(t, "status", w.chat(t, asked).StatusCode, 200)
+		}
+		rests := refused.Load() == 1
+		equal(t, "it rests", rests, want == 1)
+	}
 }
 
 // TestCircuitPassesOver: another upstream takes the calls without an attempt at the one that fails.

@@ -45,7 +45,7 @@ func (p *proxy) relay(c *call, x *exchange) {
 	switch {
 	case err == nil && !c.gone:
 		return
-	case err == nil || errors.Is(err, errTaken):
+	case c.gone || errors.Is(err, errTaken):
 		c.note(slog.String("reason", "client_gone"))
 		panic(http.ErrAbortHandler)
 	}
@@ -56,16 +56,19 @@ func (p *proxy) relay(c *call, x *exchange) {
 	}
 	c.note(slog.String("reason", cut.code))
 	stream := isEventStream(x.Header) && (x.ContentLength < 0 || c.rewrites(x)) && x.Header.Get("Content-Encoding") == ""
-	if stream && !c.gone {
-		_, _ = io.WriteString(c.w, c.dialect.event(cut, c)) // who is gone need not read it
+	if stream {
+		_, _ = io.WriteString(c.w, c.dialect.event(cut, c))
 	}
 	// With a head in hand the client knows that its call had an effect, and does not repeat it by itself.
 	_ = flush(client)
 	panic(http.ErrAbortHandler)
 }
 
-// drainBytes bounds what is read for a caller who is gone: more than any answer of a model has.
-const drainBytes = 4 << 20
+// Bounds of what is read for a caller who is gone: more than any answer of a model has, and more than what tells usage.
+const (
+	drainBytes   = 4 << 20
+	closingBytes = 64 << 10
+)
 
 // copy reads and writes until the body ends. The error is the upstream's, or wraps errTaken. A live answer
 // is flushed at each read.
@@ -158,11 +161,13 @@ func (p *proxy) endStream(c *call, client *http.ResponseController, x *exchange,
 }
 
 // pass writes to the client, and flushes. Each write gives the client new time to take it; net/http lifts the deadline with the end
-// of the answer. Where the API drains, a client that is gone takes nothing more and the upstream is read on for its usage.
+// of the answer. Where the API drains, or nothing but the usage may be to come, a client that is gone takes nothing more and the upstream
+// is read on for its usage.
 func (p *proxy) pass(c *call, client *http.ResponseController, out []byte, read int, flushes bool) error {
-	c.gone = c.gone || c.drains() && c.in.Context().Err() != nil
+	most, within, stays := c.readsOn()
+	c.gone = c.gone || stays && c.in.Context().Err() != nil
 	if c.gone {
-		if c.drained += read; c.drained > drainBytes {
+		if c.drained += read; c.drained > most {
 			return errDrained
 		}
 		return nil
@@ -178,12 +183,20 @@ func (p *proxy) pass(c *call, client *http.ResponseController, out []byte, read 
 	switch {
 	case failed == nil:
 		return nil
-	case c.drains():
+	case stays:
 		c.gone = true
-		c.last.drain.Reset(p.patience.drain)
+		c.last.drain.Reset(within(p.patience))
 		return nil
 	}
 	return errors.Join(errTaken, failed)
+}
+
+// readsOn reports whether the upstream is read on for a caller who is gone, how much and how long.
+func (c *call) readsOn() (most int, within func(patience) time.Duration, stays bool) {
+	if c.drains() {
+		return drainBytes, func(p patience) time.Duration { return p.drain }, true
+	}
+	return closingBytes, func(p patience) time.Duration { return p.closing }, c.ask.Metered && c.last.closing.Load()
 }
 
 // flush sends what was written, where the door can.
@@ -214,9 +227,9 @@ func (x *exchange) scrub() {
 	x.watch.Reset(x.idle)
 	first, err := io.ReadAll(io.LimitReader(x.Body, maxScrubbed))
 	x.watch.Stop()
-	mask(first, x.key)
+	mask(first, []byte(x.key))
 	if len(x.key) > tellingBytes {
-		mask(first, x.key[:tellingBytes])
+		mask(first, []byte(x.key[:tellingBytes]))
 	}
 	rest := io.Reader(x.Body)
 	if err != nil {
@@ -225,9 +238,9 @@ func (x *exchange) scrub() {
 	x.Body = joined{io.MultiReader(bytes.NewReader(first), rest), x.Body}
 }
 
-func mask(text []byte, secret string) {
+func mask(text, secret []byte) {
 	for {
-		at := bytes.Index(text, []byte(secret))
+		at := bytes.Index(text, secret)
 		if at < 0 {
 			return
 		}

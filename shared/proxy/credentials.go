@@ -14,8 +14,13 @@ import (
 // The places where clients of LLM and MCP APIs put their credentials. All are emptied: whatever a client has
 // there was meant for the gateway, and an upstream must see the provider's key alone.
 var (
-	credentialHeaders    = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"}
-	credentialParameters = []string{"key", "api_key", "apikey", "access_token", "token"} // in any letter case
+	credentialHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"}
+	// credentialParameters are in any letter case, and may be lists: apikey[].
+	credentialParameters = []string{"key", "api_key", "api-key", "apikey", "access_token", "token", "subscription-key"}
+	// accountHeaders choose, at the provider, whose account pays. That is the operator's to say.
+	accountHeaders = []string{"Openai-Organization", "Openai-Project", "Anthropic-Organization", "Anthropic-Organization-Id",
+		"Anthropic-Workspace", "Anthropic-Workspace-Id", "X-Dashscope-Workspace", "X-Amz-Security-Token", "X-Goog-User-Project",
+		"Ocp-Apim-Subscription-Key"}
 )
 
 // dropCredentials takes out of the header what was meant for the gateway. On a plain http API that asks for a credential these are all
@@ -31,7 +36,7 @@ func (c *call) dropCredentials(h http.Header) {
 		passed["Cookie"] = cookies(h["Cookie"], func(name string) bool { return name == place.Name })
 	}
 	if c.managed() {
-		for _, name := range credentialHeaders {
+		for _, name := range slices.Concat(credentialHeaders, accountHeaders, overriding) {
 			delete(h, name)
 		}
 	}
@@ -113,11 +118,12 @@ func (c *call) queryUp() string {
 	}
 	accepted := c.accepted()
 	drop := func(name string) bool {
+		scalar, _, _ := strings.Cut(strings.ToLower(name), "[")
 		at := func(place registry.Place) bool { return place.In == registry.InQuery && place.Name == name }
 		if at(c.decision.Place) && c.decision.PassCredential() {
 			return false
 		}
-		return slices.ContainsFunc(accepted, at) || c.managed() && slices.Contains(credentialParameters, strings.ToLower(name))
+		return slices.ContainsFunc(accepted, at) || c.managed() && slices.Contains(credentialParameters, scalar)
 	}
 	pairs := strings.Split(raw, "&")
 	kept := slices.DeleteFunc(pairs, func(pair string) bool {

@@ -37,6 +37,8 @@ var (
 		message: "This model has no price, and a limit of money applies to this call"}
 	notSupported = refusal{status: http.StatusNotImplemented, code: "not_supported",
 		message: "Upgrades, CONNECT and TRACE are not supported"}
+	methodUnknown = refusal{status: http.StatusNotImplemented, code: notSupported.code,
+		message: "This method is not supported"}
 )
 
 func badRequest(what string) *refusal {

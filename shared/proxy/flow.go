@@ -130,6 +130,9 @@ func (x *exchange) take(data []byte) []byte {
 		return data
 	}
 	out := x.meter.Feed(data)
+	if x.meter.Closing() && x.answered() {
+		x.closing.Store(true)
+	}
 	if x.first == 0 && x.events && x.meter.Content() {
 		x.first = time.Since(x.began)
 	}

@@ -21,6 +21,9 @@ var hopByHop = namesOf("Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Au
 var ownUp = namesOf("Expect", "Content-Length", "Host", "Forwarded", "X-Real-Ip", "X-Consumer",
 	"X-Request-Id", "X-Original-Url", "X-Rewrite-Url")
 
+// overriding replace the method in some frameworks, after it was judged. A plain backend's clients may need them.
+var overriding = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
 // ownDown are ours to say to a client. Limits are the gateway's: a client could not tell whose an upstream's
 // are.
 var ownDown = namesOf("X-Request-Id", "Retry-After", "Retry-After-Ms", headerCache)

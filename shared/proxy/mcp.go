@@ -14,27 +14,31 @@ import (
 // with a JSON-RPC message or a batch, a GET that listens, a DELETE that ends a session. What differs from other APIs:
 //
 //   - A body is read strictly, so that the server behind us reads the message that was judged. Any body is, whatever the method.
-//   - Who may call some tools only is held to them: tools/call by params.name, and the answer of tools/list without the others. Every
-//     other method passes (prompts/get, resources/read, completion/complete): to be kept from them is a matter of the API.
+//   - Who may call some tools only is held to them: tools/call by params.name, and what looks like a list of tools without the others,
+//     whatever it answers. Every other method passes (prompts/get, resources/read, completion/complete): to be kept from them is a
+//     matter of the API.
 //   - A session belongs to the caller to whom it was given (mcp_session.go).
 //   - One admitted request, of whatever method, is one call, a batch too; a batch of which one tool is refused is refused whole.
 
 // mcpCall is what a call of an MCP API is about.
 type mcpCall struct {
-	read    bool // the body was, as what follows
-	batch   bool
-	ids     []json.RawMessage // of the requests
-	lists   map[string]bool   // of each request, by its id: whether it asks for the list of tools
-	tool    string            // the one that is called; "" none or several
-	session string            // the upstream's own id of the session
+	read     bool // the body was, as what follows
+	batch    bool
+	ids      []json.RawMessage // of the requests
+	listless bool              // all that it asks is answered by something else than a list of tools
+	tool     string            // the one that is called; "" none or several
+	session  string            // the upstream's own id of the session
 }
 
 const (
 	methodCall = "tools/call"
-	methodList = "tools/list"
 	// maxBatch bounds a batch, which counts as one call. 2025-06-18 has none at all.
 	maxBatch = 20
 )
+
+// listless are the methods whose answers are no list of tools, and may be as long as a file is. By its id a message cannot be told to be
+// such an answer: a server may know ids by another value than ours.
+var listless = []string{methodCall, "resources/read", "prompts/get"}
 
 // isMCP reports whether the call's API speaks MCP.
 func (c *call) isMCP() bool { return c.route.API != nil && c.route.API.Type == registry.MCP }
@@ -71,6 +75,10 @@ func (c *call) readMCP() *refusal {
 	if len(c.body) == 0 {
 		return nil
 	}
+	switch c.in.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete:
+		return badRequest("a message is sent with POST: a GET, HEAD or DELETE is to have no body")
+	}
 	if unreadable := badForm(c.in.Header); unreadable != "" {
 		return badRequest(unreadable)
 	}
@@ -92,7 +100,7 @@ func (c *call) readMCP() *refusal {
 
 // remember keeps what the answer, and a refusal, will need to know.
 func (c *call) remember(messages []message, batch bool) {
-	c.mcp.read, c.mcp.batch, c.mcp.lists = true, batch, map[string]bool{}
+	c.mcp.read, c.mcp.batch, c.mcp.listless = true, batch, c.in.Method == http.MethodPost
 	var tools []string
 	for _, m := range messages {
 		if m.method == methodCall {
@@ -100,7 +108,9 @@ func (c *call) remember(messages []message, batch bool) {
 		}
 		if m.id != nil {
 			c.mcp.ids = append(c.mcp.ids, m.id)
-			c.mcp.lists[idOf(m.id)] = m.method == methodList
+		}
+		if m.id == nil || !slices.Contains(listless, m.method) {
+			c.mcp.listless = false
 		}
 	}
 	if slices.Sort(tools); len(slices.Compact(tools)) == 1 {
@@ -169,10 +179,10 @@ const (
 func (c *call) editor(x *exchange) func(name string, data []byte) ([]byte, error) {
 	return func(name string, data []byte) ([]byte, error) {
 		switch {
-		case name == "endpoint" && c.listens():
+		case name == endpointEvent && c.listens():
 			return c.endpointDown(x, data)
 		case c.picksTools():
-			return pickTools(data, c.mcp.lists, c.decision.MaySeeTool), nil
+			return pickTools(data, c.decision.MaySeeTool)
 		}
 		return data, nil
 	}

@@ -16,7 +16,8 @@ type mcpEvents struct {
 	held  []byte // of the event under way
 	size  int    // of it, held or passed
 	line  int    // bytes of the line under way
-	free  bool   // the event under way passes as it comes
+	free  bool   // the event under way passes as it comes, the first bytes of each line when they tell its field
+	told  bool   // those of the line under way have passed
 	cr    bool   // the last line ended in CR: an LF that follows belongs to it
 	begun bool   // the first event was seen
 	out   []byte
@@ -75,8 +76,7 @@ func (e *mcpEvents) keep(part []byte) error {
 	case e.edit == nil:
 		return nil
 	case e.free:
-		e.out = append(e.out, part...)
-		return nil
+		return e.passOn(part)
 	}
 	e.held = append(e.held, part...)
 	if len(e.held) <= e.most {
@@ -85,9 +85,45 @@ func (e *mcpEvents) keep(part []byte) error {
 	if e.strict {
 		return errMessageLong
 	}
-	e.out = append(e.out, e.held...)
-	e.held, e.free = emptied(e.held), true
+	return e.letGo()
+}
+
+// letGo passes what is held of an event that is too long for it, and its rest as it comes.
+func (e *mcpEvents) letGo() error {
+	lines, begun := linesOf(e.held), []byte(nil)
+	if last := len(lines) - 1; !endsLine(lines[last]) {
+		lines, begun = lines[:last], lines[last]
+	}
+	if name, _, _ := e.fields(lines); name == endpointEvent {
+		return errEndpoint
+	}
+	e.out = append(e.out, e.held[:len(e.held)-len(begun)]...)
+	e.held, e.free, e.told, e.begun = emptied(e.held), true, false, true
+	return e.passOn(begun)
+}
+
+// passOn takes a part of a line of an event that is not held. An event may name itself last: the line that does waits for its end, and
+// where it turns out to name a URL breaks the stream.
+func (e *mcpEvents) passOn(part []byte) error {
+	ends := endsLine(part)
+	if !e.told {
+		e.held = append(e.held, part...)
+		field, name := fieldOf(e.held)
+		names := string(field) == "event"
+		if !ends && (len(e.held) < len("event:") || names && len(e.held) <= e.most) {
+			return nil
+		}
+		if names && string(name) == endpointEvent {
+			return errEndpoint
+		}
+		part, e.held = e.held, emptied(e.held)
+	}
+	e.out, e.told = append(e.out, part...), !ends
 	return nil
+}
+
+func endsLine(part []byte) bool {
+	return bytes.HasSuffix(part, []byte("\n")) || bytes.HasSuffix(part, []byte("\r"))
 }
 
 func (e *mcpEvents) endEvent() error {
@@ -184,8 +220,8 @@ func fieldOf(line []byte) (field, value []byte) {
 // if it is whole in all but its last line.
 func (e *mcpEvents) close() ([]byte, error) {
 	e.out = emptied(e.out)
-	if len(e.held) == 0 {
-		return nil, nil
+	if len(e.held) == 0 || e.free {
+		return e.held, nil
 	}
 	if _, data, has := e.fields(linesOf(e.held)); e.strict && has && !json.Valid(data) {
 		return nil, nil

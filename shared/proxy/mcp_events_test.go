@@ -80,8 +80,7 @@ func TestCutListStaysHidden(t *testing.T) {
 func TestPickTools(t *testing.T) {
 	t.Parallel()
 	may := func(name string) bool { return strings.HasPrefix(name, "get-") || name == "echo" }
-	other := map[string]bool{`7`: false, `8`: true, `"x`: false}
-	for name, row := range map[string]struct{ text, want string }{
+	for name, row := range map[string]struct{ text, want string }{ // want is "" where the message is unclear
 		"all stay":                         {`{"result":{"tools":[{"name":"echo"} , {"name":"get-a"}]}}`, `{"result":{"tools":[{"name":"echo"} , {"name":"get-a"}]}}`},
 		"the first":                        {`{"result":{"tools":[ {"name":"rm"}, {"name":"echo"} ]}}`, `{"result":{"tools":[ {"name":"echo"} ]}}`},
 		"the last":                         {`{"result":{"tools":[{"name":"echo"} , {"name":"rm"}]}}`, `{"result":{"tools":[{"name":"echo"}]}}`},
@@ -92,20 +91,28 @@ func TestPickTools(t *testing.T) {
 		"members in other letters of JSON": {`{"r\u0065sult":{"\u0074ools":[{"name":"rm"}]}}`, `{"r\u0065sult":{"\u0074ools":[]}}`},
 		"no name":                          {`{"result":{"tools":[{"title":"echo"},"echo",7,null,[{"name":"echo"}]]}}`, `{"result":{"tools":[]}}`},
 		"a name that is no string":         {`{"result":{"tools":[{"name":["echo"]}]}}`, `{"result":{"tools":[]}}`},
-		"two names":                        {`{"result":{"tools":[{"name":"echo","name":"rm"},{"name":"rm","name":"echo"}]}}`, `{"result":{"tools":[]}}`},
-		"two lists":                        {`{"result":{"tools":[{"name":"rm"}],"tools":[{"name":"rm"}]},"result":{"tools":[{"name":"rm"}]}}`, `{"result":{"tools":[],"tools":[]},"result":{"tools":[]}}`},
+		"two names":                        {`{"result":{"tools":[{"name":"echo","name":"rm"},{"name":"rm","name":"echo"}]}}`, ""},
+		"two lists":                        {`{"result":{"tools":[{"name":"rm"}],"tools":[{"name":"rm"}]},"result":{"tools":[{"name":"rm"}]}}`, ""},
 		"deep":                             {`{"result":{"tools":[{"name":"echo","inputSchema":{"name":"rm","a":[1,-2.5e3,true,null,"]}"]}}]}}`, `{"result":{"tools":[{"name":"echo","inputSchema":{"name":"rm","a":[1,-2.5e3,true,null,"]}"]}}]}}`},
-		"a batch":                          {`[ {"id":8,"result":{"tools":[{"name":"rm"}]}} , {"id":7,"result":{"tools":[{"name":"rm"}]}},3]`, `[ {"id":8,"result":{"tools":[]}} , {"id":7,"result":{"tools":[{"name":"rm"}]}},3]`},
-		"the answer to another request":    {`{"result":{"tools":[{"name":"rm"}]},"id":"\u0078"}`, `{"result":{"tools":[{"name":"rm"}]},"id":"\u0078"}`},
+		"a batch":                          {`[ {"id":8,"result":{"tools":[{"name":"rm"}]}} , {"id":7,"result":{"tools":[{"name":"rm"}]}},3]`, `[ {"id":8,"result":{"tools":[]}} , {"id":7,"result":{"tools":[]}},3]`},
+		"the answer to another request":    {`{"result":{"tools":[{"name":"rm"}]},"id":"\u0078"}`, `{"result":{"tools":[]},"id":"\u0078"}`},
 		"the answer to nobody's request":   {`{"result":{"tools":[{"name":"rm"}]},"id":99}`, `{"result":{"tools":[]},"id":99}`},
 		"a list elsewhere":                 {`{"params":{"tools":[{"name":"rm"}]},"tools":[{"name":"rm"}],"result":{"a":{"tools":[{"name":"rm"}]}}}`, `{"params":{"tools":[{"name":"rm"}]},"tools":[{"name":"rm"}],"result":{"a":{"tools":[{"name":"rm"}]}}}`},
 		"tools that are none":              {`{"result":{"tools":{"name":"rm"}}}`, `{"result":{"tools":{"name":"rm"}}}`},
 		"a result that is none":            {`{"result":["tools"]}`, `{"result":["tools"]}`},
-		"not JSON":                         {`{"result":{"tools":[`, `{"result":{"tools":[`},
+		"not JSON":                         {`{"result":{"tools":[`, ""},
+		"not a number":                     {`{"result":{"tools":[{"name":"echo"}],"a":NaN}}`, ""},
+		"not UTF-8":                        {"{\"result\":{\"to\xffols\":[]}}", ""},
+		"two values":                       {`{},"x":{}`, ""},
+		"a word of no JSON":                {`Accepted`, `Accepted`},
+		"too long for a word":              {strings.Repeat("a", 65), ""},
+		"nothing":                          {``, ``},
 		"a word":                           {` "tools" `, ` "tools" `},
 		"a number":                         {`12`, `12`},
 	} {
-		equal(t, name, proxy.PickTools(row.text, other, may), row.want)
+		got, ok := proxy.PickTools(row.text, may)
+		equal(t, name, got, row.want)
+		equal(t, name+": clear", ok, row.want != "" || row.text == "")
 	}
 }
 
@@ -114,9 +121,9 @@ func FuzzPickTools(f *testing.F) {
 	f.Add(`{"id":1,"result":{"tools":[{"name":"a"},{"name":"b"}]}}`)
 	f.Add(`[{"result":{"tools":[1,{"name":"b"} ]}}]`)
 	f.Fuzz(func(t *testing.T, text string) {
-		none := proxy.PickTools(text, nil, func(string) bool { return false })
-		all := proxy.PickTools(none, nil, func(string) bool { return false })
-		if none != all {
+		none, ok := proxy.PickTools(text, func(string) bool { return false })
+		all, still := proxy.PickTools(none, func(string) bool { return false })
+		if none != all || ok && !still {
 			t.Errorf("%q becomes %q and then %q", text, none, all)
 		}
 	})

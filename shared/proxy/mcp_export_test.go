@@ -14,9 +14,10 @@ func FeedEvents(edit func(string, []byte) ([]byte, error), most int, strict bool
 	return out + string(rest), err
 }
 
-// PickTools cuts the tools that may not be seen out of a message.
-func PickTools(text string, lists map[string]bool, may func(string) bool) string {
-	return string(pickTools([]byte(text), lists, may))
+// PickTools cuts the tools that may not be seen out of a message; ok is false where it is unclear.
+func PickTools(text string, may func(string) bool) (picked string, ok bool) {
+	out, err := pickTools([]byte(text), may)
+	return string(out), err == nil
 }
 
 // ReadMessages reads a body; "" is no refusal.

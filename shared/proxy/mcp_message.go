@@ -22,6 +22,9 @@ const (
 	maxMethod = 128
 	maxTool   = 128
 	maxID     = 256
+	// maxNumber is the greatest whole number that JavaScript tells from its neighbours (ECMA-262 Number.MAX_SAFE_INTEGER): beyond it two
+	// ids are one to a server.
+	maxNumber = 1<<53 - 1
 )
 
 // The members that decide, at the top and in params. A reader that ignores letter case (as Go's does by itself) takes Method for method.
@@ -33,8 +36,8 @@ var (
 // readMessages reads a body as one message or as a batch. unreadable is "" or a public sentence.
 //
 // Refused is what two readers could understand differently: text that is not UTF-8, a member twice in one object at any level, a
-// decisive member in other letters, a message that is request and response at once, an id that is neither string nor whole number, two
-// requests of one id, positional params.
+// decisive member in other letters, a message that is request and response at once, an id that is neither string nor whole number, or
+// is a number that JavaScript rounds, two requests of one id, positional params.
 func readMessages(body []byte) (list []message, batch bool, unreadable string) {
 	if !utf8.Valid(body) {
 		return nil, false, "the body is to be JSON in UTF-8"
@@ -90,7 +93,8 @@ func readMessage(text []byte) (message, string) {
 	}
 	m.method = method
 	if m.id != nil && !validID(m.id) {
-		return m, "a request's id is to be a whole number or a string of at most " + strconv.Itoa(maxID) + " bytes"
+		return m, "a request's id is to be a whole number of at most 2^53-1, written in digits, or a string of at most " +
+			strconv.Itoa(maxID) + " bytes"
 	}
 	return m.readParams(members["params"])
 }
@@ -128,13 +132,19 @@ func hasTwin(members map[string]json.RawMessage, names []string) bool {
 	return false
 }
 
-// validID reports whether an id is what MCP allows: a string or a whole number.
+// validID reports whether an id is what MCP allows, a string or a whole number, and is one value to every reader. A number with a
+// fraction or an exponent is none, whatever its value.
 func validID(id json.RawMessage) bool {
 	if len(id) > maxID {
 		return false
 	}
 	_, isString := oauth.String(id)
-	return isString || isInteger(id)
+	return isString || isInteger(id) && isSafe(id)
+}
+
+func isSafe(number json.RawMessage) bool {
+	n, err := strconv.ParseInt(string(number), 10, 64)
+	return err == nil && n >= -maxNumber && n <= maxNumber
 }
 
 // idOf is an id in one spelling: "a" and "\u0061" are one, 1 and "1" are two.

@@ -143,7 +143,7 @@ func TestToolsAreListed(t *testing.T) {
 	t.Parallel()
 	stream := func(data ...string) string { return "id: 1\ndata: " + strings.Join(data, "\n\nid: 1\ndata: ") + "\n\n" }
 	large := strings.Replace(toolList, `"rm"`, `"rm","description":"`+strings.Repeat("x", 1<<20)+`"`, 1)
-	other := strings.Replace(toolList, `"id":3`, `"id":4`, 1)
+	other, otherPicked := strings.Replace(toolList, `"id":3`, `"id":4`, 1), strings.Replace(picked, `"id":3`, `"id":4`, 1)
 	note := `{"jsonrpc":"2.0","method":"notifications/message","params":{"tools":[{"name":"rm"}]}}`
 	batch := "[" + lists + `,{"id":4,"method":"x/y"}]`
 	for name, row := range map[string]struct {
@@ -154,18 +154,20 @@ func TestToolsAreListed(t *testing.T) {
 	}{
 		"JSON":                  {"agent", lists, 200, toJSON, toolList, picked, false},
 		"JSON, all tools":       {"other", lists, 200, toJSON, toolList, toolList, false},
-		"JSON, another method":  {"agent", `{"id":3,"method":"x/y"}`, 200, toJSON, toolList, toolList, false},
+		"JSON, another method":  {"agent", `{"id":3,"method":"x/y"}`, 200, toJSON, toolList, picked, false},
+		"JSON, a call":          {"agent", calls("3", "echo"), 200, toJSON, toolList, toolList, false},
 		"JSON, an error":        {"agent", lists, 400, toJSON, toolList, toolList, false},
-		"JSON, a batch":         {"agent", batch, 200, toJSON, "[" + other + "," + toolList + "]", "[" + other + "," + picked + "]", false},
+		"JSON, a batch":         {"agent", batch, 200, toJSON, "[" + other + "," + toolList + "]", "[" + otherPicked + "," + picked + "]", false},
 		"JSON, too long":        {"agent", lists, 502, toJSON, large, inRPC("The upstream's message is longer than 1 MiB, the most from which this caller's tools are picked", "3", "upstream_too_large"), false},
 		"JSON, long, all tools": {"other", lists, 200, toJSON, large, large, false},
 		"a word of acceptance":  {"agent", lists, 202, "text/plain", "Accepted", "Accepted", false},
-		"another word":          {"agent", lists, 502, "text/plain", "OK", inRPC("The upstream's answer broke off or cannot be understood", "3", "upstream_broken"), false},
+		"another word":          {"agent", lists, 200, "text/plain", "OK", "OK", false},
+		"no word":               {"agent", lists, 502, "text/plain", strings.Repeat("a", 65), inRPC("The upstream's answer broke off or cannot be understood", "3", "upstream_broken"), false},
 		"JSON, cut":             {"agent", lists, 502, toJSON, toolList[:40], inRPC("The upstream's answer broke off or cannot be understood", "3", "upstream_broken"), false},
 		"nothing":               {"agent", lists, 202, toJSON, "", "", false},
 		"a stream":              {"agent", lists, 200, isEvents, stream(note, toolList), stream(note, picked), false},
 		"a stream, all tools":   {"other", lists, 200, isEvents, stream(note, toolList), stream(note, toolList), false},
-		"a stream of a batch":   {"agent", batch, 200, isEvents, stream(other, toolList), stream(other, picked), false},
+		"a stream of a batch":   {"agent", batch, 200, isEvents, stream(other, toolList), stream(otherPicked, picked), false},
 		"a stream, too long": {"agent", lists, 200, isEvents, stream(note, large), stream(note) + "\n\ndata: " +
 			inRPC("The upstream's answer broke off or cannot be understood", "3", "upstream_broken") + "\n\n", true},
 		"a stream of no list": {"agent", calls("3", "echo"), 200, isEvents, stream(note, large), stream(note, large), false},
@@ -236,6 +238,9 @@ func TestListening(t *testing.T) {
 	equal(t, "end", e.End, ledger.EndClientGone)
 }
 
+// longestPatience is the last that a test tries which begins with a short one.
+const longestPatience = 8 * time.Second
+
 // TestListeningEnds by the upstream's own timeouts where they are set, and by ours.
 func TestListeningEnds(t *testing.T) {
 	t.Parallel()
@@ -243,17 +248,30 @@ func TestListeningEnds(t *testing.T) {
 		_, _ = io.WriteString(c, streamHead+chunk(": begun\n\n"))
 		until(c)
 	})
-	for name, change := range map[string]func(*world){
-		"ours": func(w *world) { w.patience.Listen = 50 * time.Millisecond },
-		"its own": with(map[string]any{"upstream:tools": registry.Upstream{Name: "tools", Protocol: registry.MCP, BaseURL: silent,
-			Timeouts: registry.Timeouts{Idle: registry.Duration(time.Second)}}}),
+	for name, change := range map[string]func(time.Duration) func(*world){
+		"ours": func(patience time.Duration) func(*world) {
+			return func(w *world) { w.patience.Listen = patience }
+		},
+		"its own": func(patience time.Duration) func(*world) {
+			return with(map[string]any{"upstream:tools": registry.Upstream{Name: "tools", Protocol: registry.MCP, BaseURL: silent,
+				Timeouts: registry.Timeouts{Idle: registry.Duration(max(patience, time.Second))}}})
+		},
 	} {
-		w := open(t, silent, bound, change)
-		got := do(t, w.request(http.MethodGet, "/mcp", "", as("other")))
-		equal(t, name+": body", got.body, ": begun\n\n")
-		equal(t, name+": cut", got.err, io.ErrUnexpectedEOF)
-		within(t, "the handler ends", w.ended)
-		equal(t, name+": end", w.quota.only(t).entry.End, ledger.EndTimeout)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for patience := 50 * time.Millisecond; ; patience *= 2 { // a busy machine may need it all to begin
+				w := open(t, silent, bound, change(patience))
+				got := do(t, w.request(http.MethodGet, "/mcp", "", as("other")))
+				within(t, "the handler ends", w.ended)
+				if patience < longestPatience && got.body != ": begun\n\n" {
+					continue
+				}
+				equal(t, "body", got.body, ": begun\n\n")
+				equal(t, "cut", got.err, io.ErrUnexpectedEOF)
+				equal(t, "end", w.quota.only(t).entry.End, ledger.EndTimeout)
+				return
+			}
+		})
 	}
 }
 

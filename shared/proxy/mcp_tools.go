@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"keyless/shared/oauth"
@@ -13,21 +16,10 @@ import (
 var upstreamLong = refusal{status: http.StatusBadGateway, code: "upstream_too_large",
 	message: "The upstream's message is longer than 1 MiB, the most from which this caller's tools are picked"}
 
-// picksTools reports whether the caller sees some tools only and the answer may hold a list of them: that of tools/list, and whatever
-// comes on a stream of the server's own, where the older transport answers and a broken stream is resumed.
+// picksTools reports whether the caller sees some tools only and the answer may hold a list of them. Any may that does not answer a
+// listless call: on a stream of the server's own the older transport answers, and a broken stream is resumed.
 func (c *call) picksTools() bool {
-	if !c.isMCP() || !c.decision.LimitsTools() {
-		return false
-	}
-	if c.listens() {
-		return true
-	}
-	for _, lists := range c.mcp.lists {
-		if lists {
-			return true
-		}
-	}
-	return false
+	return c.isMCP() && c.decision.LimitsTools() && !c.mcp.listless
 }
 
 // picksWhole reports whether an answer is one document from which tools are to be picked.
@@ -40,7 +32,6 @@ func (p *proxy) relayPicked(c *call, x *exchange) {
 	x.watch.Reset(x.idle)
 	body, err := io.ReadAll(io.LimitReader(&watched{x}, maxMessage+1))
 	x.watch.Stop()
-	unreadable := len(body) > 0 && (x.Header.Get("Content-Encoding") != "" || !json.Valid(body))
 	switch {
 	case err != nil:
 		err = x.why(err)
@@ -50,43 +41,65 @@ func (p *proxy) relayPicked(c *call, x *exchange) {
 	case len(body) > maxMessage:
 		c.refuse(upstreamLong)
 		return
-	case unreadable && x.StatusCode != http.StatusAccepted: // the older transport accepts with a word, which no client reads
+	}
+	picked, unclear := pickTools(body, c.decision.MaySeeTool)
+	if unclear != nil || len(body) > 0 && x.Header.Get("Content-Encoding") != "" {
 		c.refuse(upstreamBroken)
 		return
 	}
-	if len(body) > 0 && !unreadable {
-		body = pickTools(body, c.mcp.lists, c.decision.MaySeeTool)
-	}
 	c.answerHeader(x, p.Now())
 	c.end = c.endOf(x, nil)
-	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if len(picked) > 0 { // a 204 and the answer to a HEAD have no body, whatever length is told
+		c.w.Header().Set("Content-Length", strconv.Itoa(len(picked)))
+	}
 	c.begin(x.StatusCode)
-	_, _ = c.w.Write(body) // who is gone need not read it
+	_, _ = c.w.Write(picked) // who is gone need not read it
 }
 
+// errUnclear is a message of which another reader may read a list that we do not.
+var errUnclear = errors.New("a message of the upstream is not strict JSON, and tools cannot be picked from it")
+
 // pickTools cuts out of a JSON-RPC message, or a batch of them, the tools that the caller may not call. All other bytes stay as they
-// are. It changes what looks like the result of tools/list, unless by lists it answers another request of this call; what is not JSON
-// says nothing to a client.
-func pickTools(text []byte, lists map[string]bool, may func(tool string) bool) []byte {
-	if !json.Valid(text) {
-		return text
+// are. It changes what looks like the result of tools/list. The error is errUnclear.
+func pickTools(text []byte, may func(tool string) bool) ([]byte, error) {
+	if isWord(text) {
+		return text, nil
 	}
-	picker := picker{cursor: cursor{text: text}, lists: lists, may: may}
+	if !isStrict(text) {
+		return nil, errUnclear
+	}
+	picker := picker{cursor: cursor{text: text}, may: may}
 	picker.space()
 	if picker.text[picker.at] == '[' {
 		picker.elements(picker.message)
 	} else {
 		picker.message()
 	}
-	return picker.rest()
+	return picker.rest(), nil
+}
+
+// maxWord bounds what passes without being read as JSON.
+const maxWord = 64
+
+// isWord reports whether a text is too short and plain for a message, as the word with which the older transport accepts one, and the
+// data of an event that only keeps a connection.
+func isWord(text []byte) bool { return len(text) <= maxWord && !bytes.ContainsAny(text, "{[") }
+
+// isStrict reports whether all readers understand a text as one JSON value, and as the same: lenient ones read NaN, or drop what is not
+// UTF-8, and of a member that stands twice some take the first and some the last.
+func isStrict(text []byte) bool {
+	if !json.Valid(text) {
+		return false
+	}
+	_, err := oauth.Object(slices.Concat([]byte(`{"message":`), text, []byte("}")))
+	return err == nil
 }
 
 // picker goes once over a message and notes what is cut out.
 type picker struct {
 	cursor
-	lists map[string]bool
-	may   func(tool string) bool
-	cuts  []span // in order
+	may  func(tool string) bool
+	cuts []span // in order
 }
 
 type span struct{ from, to int }
@@ -104,25 +117,12 @@ func (p *picker) rest() []byte {
 	return append(out, p.text[at:]...)
 }
 
-// message reads a value and, where it is a response that may be a list, notes the cuts in it.
+// message reads a value and, where it is a response that looks like a list, notes the cuts in it.
 func (p *picker) message() {
 	if p.text[p.at] != '{' {
 		p.skip()
 		return
 	}
-	start, other := p.at, false
-	p.members(func(name string) {
-		from := p.at
-		p.skip()
-		if name == "id" {
-			lists, known := p.lists[idOf(p.text[from:p.at])]
-			other = known && !lists
-		}
-	})
-	if other {
-		return
-	}
-	p.at = start
 	p.members(func(name string) {
 		if name != "result" || p.text[p.at] != '{' {
 			p.skip()

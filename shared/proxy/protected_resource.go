@@ -82,7 +82,8 @@ func (p *proxy) serveResource(c *call) {
 }
 
 // resourceAt writes the document that a request asks for; nil for none. The resource is the URL by which clients of this host name the
-// API and by which the token endpoint knows it, with the public URL's scheme.
+// API and by which the token endpoint knows it, with the public URL's scheme; at a host that is not ours for certain there is none. Who
+// issues tokens are the instances that do so now, for a resource server that is enabled.
 func (p *proxy) resourceAt(known *registry.Snapshot, r *http.Request) []byte {
 	public := strings.TrimSuffix(p.PublicURL, "/")
 	scheme, _, isURL := strings.Cut(public, "://")
@@ -103,8 +104,9 @@ func (p *proxy) resourceAt(known *registry.Snapshot, r *http.Request) []byte {
 		DPoPAlgorithms: oauth.DPoPAlgorithms, Name: api.Name,
 	}
 	for _, name := range slices.Sorted(maps.Keys(known.Instances)) {
-		server := known.Instances[name].ResourceServer(api.ResourceServer)
-		if api.ResourceServer != "" && server != nil && server.Status.On() {
+		in := known.Instances[name]
+		server := in.ResourceServer(api.ResourceServer)
+		if api.ResourceServer != "" && server != nil && server.Status.On() && in.M2M.On() {
 			document.AuthorizationServers = append(document.AuthorizationServers, public+"/"+name+"/oauth2")
 		}
 	}

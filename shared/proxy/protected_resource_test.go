@@ -23,11 +23,13 @@ func TestProtectedResource(t *testing.T) {
 		return a
 	}
 	w := open(t, upstream.URL, with(map[string]any{
-		"instance:acme":     registry.Instance{ID: "acme", ResourceServers: server},
-		"instance:beta":     registry.Instance{ID: "beta", ResourceServers: server},
-		"instance:gamma":    registry.Instance{ID: "gamma", ResourceServers: off},
-		"instance:delta":    registry.Instance{ID: "delta"},
-		"domain:ai.example": registry.Domain{Name: "ai.example"},
+		"instance:acme":        registry.Instance{ID: "acme", ResourceServers: server},
+		"instance:beta":        registry.Instance{ID: "beta", ResourceServers: server},
+		"instance:gamma":       registry.Instance{ID: "gamma", ResourceServers: off},
+		"instance:delta":       registry.Instance{ID: "delta"},
+		"instance:epsilon":     registry.Instance{ID: "epsilon", ResourceServers: server, M2M: registry.Disabled},
+		"domain:*.any.example": registry.Domain{Name: "*.any.example"},
+		"domain:ai.example":    registry.Domain{Name: "ai.example"},
 		"api:bound": mcp("bound", "/bound", func(a *registry.API) {
 			a.ResourceServer, a.Scopes = "urn:tools", []string{"tools.call", "tools.list"}
 		}),
@@ -41,11 +43,14 @@ func TestProtectedResource(t *testing.T) {
 		want               string // how the document begins
 	}{
 		"a bound one": {path: "/bound", status: 200,
-			want: `{"resource":"https://gw.example/bound","authorization_servers":["https://gateway.example/acme/oauth2",` +
+			want: `{"resource":"https://gateway.example/bound","authorization_servers":["https://gateway.example/acme/oauth2",` +
 				`"https://gateway.example/beta/oauth2"],"scopes_supported":["tools.call","tools.list"],` + rest},
-		"one that is not bound": {path: "/mcp", status: 200, want: `{"resource":"https://gw.example/mcp",` + rest},
-		"with a port":           {path: "/mcp", host: "gw.example:8443", status: 200, want: `{"resource":"https://gw.example:8443/mcp",` + rest},
-		"a slash at the end":    {path: "/mcp/", status: 200, want: `{"resource":"https://gw.example/mcp",` + rest},
+		"one that is not bound": {path: "/mcp", status: 200, want: `{"resource":"https://gateway.example/mcp",` + rest},
+		"with a port":           {path: "/mcp", host: "gateway.example:443", status: 200, want: `{"resource":"https://gateway.example:443/mcp",` + rest},
+		"with another port":     {path: "/mcp", host: "gateway.example:8443", status: 404},
+		"a host of nobody's":    {path: "/mcp", host: "evil.example", status: 404},
+		"one of many hosts":     {path: "/mcp", host: "x.any.example", status: 200, want: `{"resource":"https://x.any.example/mcp",` + rest},
+		"a slash at the end":    {path: "/mcp/", status: 200, want: `{"resource":"https://gateway.example/mcp",` + rest},
 		"on its host":           {path: "/elsewhere", host: "ai.example", status: 200, want: `{"resource":"https://ai.example/elsewhere",` + rest},
 		"by HEAD":               {method: http.MethodHead, path: "/mcp", status: 200},
 		"on another host":       {path: "/elsewhere", status: 404},
@@ -58,7 +63,7 @@ func TestProtectedResource(t *testing.T) {
 		"a preflight":           {method: http.MethodOptions, path: "/mcp", status: 204},
 	} {
 		r := w.request(cmp.Or(row.method, http.MethodGet), "/.well-known/oauth-protected-resource"+row.path, "", "Authorization: ")
-		r.Host = cmp.Or(row.host, "gw.example")
+		r.Host = cmp.Or(row.host, "gateway.example")
 		got := do(t, r)
 		equal(t, name, got.StatusCode, row.status)
 		equal(t, name+": body", strings.HasPrefix(got.body, row.want), true)
@@ -85,7 +90,7 @@ func TestChallengeNamesTheResource(t *testing.T) {
 	w := open(t, record(t, nil).URL)
 	for path, names := range map[string]bool{"/mcp": true, "/own": true, "/v1": false} {
 		got := do(t, w.request(http.MethodPost, path, "{}", "Authorization: "))
-		named := strings.Contains(got.Header.Get("WWW-Authenticate"), `resource_metadata="https://`+got.Request.Host+
+		named := strings.Contains(got.Header.Get("WWW-Authenticate"), `resource_metadata="https://gateway.example`+
 			`/.well-known/oauth-protected-resource`+path+`"`)
 		equal(t, path, named, names)
 	}

@@ -16,7 +16,9 @@
 // ended early (cut, or the caller left an API that cancels), the input is charged by its likely size and the
 // output by what was seen of it; of what was told the larger counts. An attempt that was sent and never
 // answered is charged its input; one that was answered by an error nothing. An API that drains reads on when
-// the caller is gone, for 30 seconds and 4 MiB at most, so that the provider can tell.
+// the caller is gone, for 30 seconds and 4 MiB at most, so that the provider can tell; any API where nothing but
+// the usage may be to come, for 2 seconds and 64 KiB. A limit of model tokens or money refuses what would be
+// metered by nobody (unmetered.go).
 //
 // An API may keep answers (cache.go): a call that was asked before is judged and admitted like any other, reaches no
 // upstream, and is settled with nothing used. An upstream is told who calls by a provider's key, a signature of the
@@ -55,12 +57,19 @@ type Admitter interface {
 	Settle(ctx context.Context, a quota.Admission, used quota.Used, entry *ledger.Entry) error
 }
 
+// Revocations is the memory of revoked tokens. Revoked reports of each digest whether it was revoked; an error means that nobody knows,
+// which is no permission. *quota.Quota is one.
+type Revocations interface {
+	Revoked(ctx context.Context, digests ...string) ([]bool, error)
+}
+
 // Options are the rooms that the proxy calls into.
 type Options struct {
 	Reader  *registry.Reader
 	Gate    *auth.Gate
 	Quota   Admitter
-	Trail   auth.Trail // nil: refusals are not kept for explain
+	Revoked Revocations // for answers of our own, which need no admission
+	Trail   auth.Trail  // nil: refusals are not kept for explain
 	Now     func() time.Time
 	Log     *slog.Logger // alarms only; what belongs to a request goes to its access line
 	MaxBody int64        // what the door can carry, in bytes; 0: 32 MiB
@@ -159,14 +168,19 @@ func (p *proxy) consider(c *call, v registry.View) (registry.Result, error) {
 	if c.refused = c.readBody(p.maxBody(c.route.API)); c.refused != nil {
 		return registry.Final, nil
 	}
+	if c.refused = c.judgeEncoding(); c.refused != nil {
+		return registry.Final, nil
+	}
 	if c.asksModels() {
-		c.listModels()
+		if c.listModels(); c.ours {
+			return p.judgeRevoked(c) // which else the admission does
+		}
 	} else if c.refused = c.judgeModel(); c.refused != nil {
 		return c.decision.Result(), nil
 	} else if c.refused = c.readMCP(); c.refused != nil {
 		return c.decision.Result(), nil
 	}
-	if c.ours || c.aim(v.Snapshot) != nil {
+	if c.aim(v.Snapshot) != nil {
 		return registry.Refused, nil // as far as this registry knows
 	}
 	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < leastTime {
@@ -205,6 +219,28 @@ func (p *proxy) admit(c *call, v registry.View) (registry.Result, error) {
 		return registry.Final, errNoVerdict
 	}
 	return registry.Final, nil
+}
+
+// judgeRevoked looks up the caller's token where no admission does: for an answer of ours.
+func (p *proxy) judgeRevoked(c *call) (registry.Result, error) {
+	if c.decision.Revocation == "" {
+		return registry.Refused, nil // as far as this registry knows
+	}
+	if p.Revoked == nil {
+		return registry.Final, errNoVerdict
+	}
+	revoked, err := p.Revoked.Revoked(c.in.Context(), c.decision.Revocation)
+	switch {
+	case err != nil:
+		return registry.Final, err
+	case len(revoked) != 1:
+		return registry.Final, errNoVerdict
+	case revoked[0]:
+		c.decision.Revoke()
+		c.ours, c.refused = false, ofDecision(c.decision)
+		return registry.Final, nil
+	}
+	return registry.Refused, nil
 }
 
 // longest is how long the call may take with all its attempts: so long it may hold one of an API's slots.

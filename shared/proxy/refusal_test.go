@@ -340,6 +340,8 @@ func TestMethods(t *testing.T) {
 	}
 	before := w.quota.admitted()
 	for request, want := range map[string]int{
+		"post /chat/responses HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}":          501,
+		"PROPFIND /chat/files HTTP/1.1\r\nHost: x\r\n\r\n":                                 501,
 		"TRACE /accounts HTTP/1.1\r\nHost: x\r\n\r\n":                                      501,
 		"CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n":                                501,
 		"GET /accounts HTTP/1.1\r\nHost: x\r\nConnection: UPGRADE\r\nUpgrade: tls\r\n\r\n": 501,

@@ -37,7 +37,8 @@ func (p *proxy) settle(c *call) {
 	var used quota.Used
 	if c.ledgered() {
 		entry = p.entry(c)
-		used = c.believed(quota.Used{Tokens: entry.Usage.Tokens(), Spend: entry.Cost})
+		used = quota.Used{Tokens: entry.Usage.Tokens(), Spend: entry.Cost}
+		c.noteBeyond(used)
 	} else if c.route.API.Concurrency == 0 {
 		return // nothing is held that was not used
 	}
@@ -46,15 +47,14 @@ func (p *proxy) settle(c *call) {
 	}
 }
 
-// believed is what limits count of what an upstream tells. What was held is the most that the call can have used, so an upstream that tells
-// more errs, and must not carry a limit past its end; the ledger has what was told. Where the call's input is not in its body nothing
-// bounds it, and all counts.
-func (c *call) believed(told quota.Used) quota.Used {
-	if !c.ask.Metered || c.ask.Unseen || told.Tokens <= c.held.Tokens {
-		return told
+// noteBeyond tells the operator of an upstream that uses more than the call was bounded to: many do not keep to max_tokens. It is
+// charged all the same, for the provider bills it; so a limit is passed by it once, and refuses from there on. Where nothing bounds the
+// call there is nothing to tell.
+func (c *call) noteBeyond(told quota.Used) {
+	bounded := c.ask.Metered && !c.ask.Unseen && c.limited(limitsUsage)
+	if bounded && (told.Tokens > c.held.Tokens || told.Spend > c.held.Spend) {
+		c.note(slog.Bool("beyond_bound", true))
 	}
-	c.note(slog.Bool("beyond_bound", true))
-	return quota.Used{Tokens: c.held.Tokens, Spend: min(told.Spend, c.held.Spend)}
 }
 
 // entry is the call in the ledger's words. One that the cache answered reached no upstream and used nothing.

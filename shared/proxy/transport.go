@@ -19,6 +19,7 @@ type patience struct {
 	write     time.Duration // for a client to take one read's worth
 	quiet     time.Duration // of a stream, before a comment is sent
 	drain     time.Duration // for what is read for a caller who is gone
+	closing   time.Duration // for the usage that may be all that is to come, where the API cancels
 	listen    time.Duration // for a stream on which an MCP server speaks when it likes, and for silence on it
 }
 
@@ -27,7 +28,7 @@ type patience struct {
 // cut a connection after 30 seconds of silence.
 var defaultPatience = patience{
 	connect: 3 * time.Second, firstByte: 60 * time.Second, idle: 60 * time.Second, total: 10 * time.Minute,
-	write: 30 * time.Second, quiet: 15 * time.Second, drain: 30 * time.Second, listen: time.Hour,
+	write: 30 * time.Second, quiet: 15 * time.Second, drain: 30 * time.Second, closing: 2 * time.Second, listen: time.Hour,
 }
 
 // of is the patience with one upstream.
@@ -35,7 +36,7 @@ func (p patience) of(t registry.Timeouts) patience {
 	return patience{
 		connect: t.Connect.Or(p.connect), firstByte: t.FirstByte.Or(p.firstByte),
 		idle: t.Idle.Or(p.idle), total: t.Total.Or(p.total), write: p.write, quiet: p.quiet, drain: p.drain,
-		listen: p.listen,
+		closing: p.closing, listen: p.listen,
 	}
 }
 

@@ -34,6 +34,7 @@ type exchange struct {
 	leaves func() bool // stops waiting for the caller to leave
 
 	events   bool              // the answer is an event stream that is followed
+	closing  atomic.Bool       // all but the usage may have come: a caller who leaves now does not keep us from it
 	meter    *meter.Meter      // nil: what comes is nobody's matter but the caller's
 	crossing *translate.Stream // nil: the answer's events pass as they are
 	mcp      *mcpEvents        // nil: the answer is none of an MCP server's streams
@@ -85,18 +86,24 @@ func (p *proxy) send(c *call, l leg) (*exchange, error) {
 		return x, x.why(err)
 	}
 	x.head = time.Since(x.began)
+	if c.managed() && len(x.key) > tellingBytes { // a shorter key may stand in an answer by chance
+		x.Body = &masked{ReadCloser: x.Body, secret: []byte(x.key)}
+	}
 	c.follow(x, p.Now)
 	return x, nil
 }
 
-// bound sets the times of an exchange. Where the API drains, it outlives its caller a little, so that the usage becomes known.
+// bound sets the times of an exchange. Where the API drains, it outlives its caller a little, so that the usage becomes known; where it
+// cancels, only if nothing but the usage may be to come.
 func (p *proxy) bound(c *call, x *exchange, wait patience) {
 	gone := c.in.Context()
 	ctx := gone
 	x.leaves = func() bool { return true }
 	total := wait.total
-	if c.drains() {
+	if c.ask.Metered {
 		ctx = context.WithoutCancel(ctx)
+	}
+	if c.drains() {
 		if end, bounded := gone.Deadline(); bounded {
 			total = min(total, time.Until(end))
 		}
@@ -104,8 +111,17 @@ func (p *proxy) bound(c *call, x *exchange, wait patience) {
 	x.ctx, x.cancel = context.WithCancelCause(ctx)
 	x.drain = time.AfterFunc(p.patience.drain, func() { x.cancel(errDrained) })
 	x.drain.Stop()
-	if c.drains() {
+	switch {
+	case c.drains():
 		x.leaves = context.AfterFunc(gone, func() { x.drain.Reset(p.patience.drain) })
+	case c.ask.Metered:
+		x.leaves = context.AfterFunc(gone, func() {
+			if x.closing.Load() && errors.Is(gone.Err(), context.Canceled) {
+				x.drain.Reset(p.patience.closing)
+				return
+			}
+			x.cancel(context.Cause(gone))
+		})
 	}
 	x.total = time.AfterFunc(total, func() { x.cancel(errOvertime) })
 	x.watch = time.AfterFunc(wait.firstByte, func() { x.cancel(errSilent) })

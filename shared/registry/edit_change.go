@@ -108,6 +108,9 @@ func (e *Editor) change(ctx context.Context, now *editing) (Edited, error) {
 	if err != nil || len(faults) > 0 {
 		return Edited{}, orFaults(faults, err)
 	}
+	if err := e.abandoned(ctx, now, object); err != nil {
+		return Edited{}, err
+	}
 	want, at := now.have.config(now.Edit, object)
 	if faults := now.judge(want, at); len(faults) > 0 {
 		return Edited{}, faults
@@ -154,6 +157,9 @@ func (e *Editor) object(now *editing) (any, Faults, error) {
 	}
 	if fault := now.called(object); fault != nil {
 		return nil, Faults{*fault}, nil
+	}
+	if faults := moved(object, had); len(faults) > 0 {
+		return nil, faults, nil
 	}
 	s := &sealer{keys: e.keys, pepper: now.have.pepper}
 	return object, s.restore(object, had, now.Name), nil

@@ -68,7 +68,7 @@ func TestKeptSecretsStay(t *testing.T) {
 				}
 				changed := strings.Replace(string(o.Value), "{", `{"status":"disabled",`, 1)
 				if at[0] == "upstream" {
-					changed = strings.Replace(string(o.Value), `:1"`, `:2"`, 1)
+					changed = strings.Replace(string(o.Value), `:1"`, `:1/v2"`, 1)
 				}
 				if at[0] == "instance" {
 					changed = strings.Replace(string(o.Value), `"d"`, `"e"`, 1)

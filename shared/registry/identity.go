@@ -193,6 +193,8 @@ type SubjectIssuer struct {
 	Subject string            `json:"subject,omitempty"`
 	Claims  map[string]string `json:"claims,omitempty"`
 	MaxAge  Duration          `json:"max_age,omitempty"` // bounds the age of a token; default none
+	// Scopes bound what a token may be exchanged for. Another issuer's that has no scopes of its own (scope, scp) has these.
+	Scopes []string `json:"scopes,omitempty"`
 }
 
 // Credential is what a SubjectIssuer has in common with a federated credential.

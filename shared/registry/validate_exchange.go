@@ -3,7 +3,8 @@ package registry
 import "time"
 
 // tokenExchange judges whose tokens a client may exchange.
-func (v *validator) tokenExchange(list spot, in *Instance, trusted []SubjectIssuer) {
+func (v *validator) tokenExchange(list spot, in *Instance, c *Client) {
+	trusted := c.TokenExchange
 	if trusted != nil && len(trusted) == 0 {
 		v.fault(list, "is empty; write whose tokens the client may exchange, or leave it out")
 	}
@@ -19,6 +20,7 @@ func (v *validator) tokenExchange(list spot, in *Instance, trusted []SubjectIssu
 			v.fault(at.key("max_age"), "is not from 1m to 24h; write such as 20m")
 		}
 		v.conditions(at, s.Credential())
+		v.exchangeScopes(at.key("scopes"), c, s.Scopes)
 		if s.Issuer == IssuerSelf {
 			v.ownSubjects(at, in, s)
 			continue
@@ -68,4 +70,18 @@ func (v *validator) ownSubjects(at spot, in *Instance, s *SubjectIssuer) {
 		all = append(all, rs.Identifier)
 	}
 	v.dangling(at.key("audience"), "a resource server of this instance", s.Audience, all)
+}
+
+// exchangeScopes judges what a token may be exchanged for: some of what the client may ask for.
+func (v *validator) exchangeScopes(list spot, c *Client, scopes []string) {
+	v.unique(list, scopes)
+	may := map[string]bool{}
+	for _, p := range c.Permissions {
+		for _, scope := range p.Scopes {
+			may[scope] = true
+		}
+	}
+	for i, scope := range scopes {
+		known(v, list.item(i), "a scope of the client's permissions", scope, may)
+	}
 }

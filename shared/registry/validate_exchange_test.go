@@ -32,6 +32,12 @@ func TestX06TokenExchangeEntries(t *testing.T) {
 		"by URL":                 {good(func(s *trust) { s.JWKSURL = "https://i.example/k" }), ""},
 		"by value":               {good(func(s *trust) { s.JWKS = []byte(public) }), ""},
 		"with conditions":        {good(func(s *trust) { s.Subject, s.Claims = "a:*", map[string]string{"t": "x"} }), ""},
+		"with scopes":            {good(func(s *trust) { s.Scopes = []string{"read", "write"} }), ""},
+		"no scopes":              {good(func(s *trust) { s.Scopes = []string{} }), "scopes: is an empty list"},
+		"a scope it has not":     {good(func(s *trust) { s.Scopes = []string{"read", "admin"} }), `scopes[1]: "admin" is not a scope of the client's permissions`},
+		"a scope twice":          {good(func(s *trust) { s.Scopes = []string{"read", "read"} }), "scopes[1]: "},
+		"an empty scope":         {good(func(s *trust) { s.Scopes = []string{""} }), "scopes[0]: "},
+		"… of this instance":     {own(func(s *trust) { s.Scopes = []string{"read"} }), ""},
 		"with max_age":           {good(func(s *trust) { s.MaxAge = registry.Duration(time.Hour) }), ""},
 		"of this instance":       {own(func(*trust) {}), ""},
 		"… with conditions":      {own(func(s *trust) { s.Subject = "web-*" }), ""},
@@ -70,8 +76,10 @@ func toldOf(t *testing.T, list []registry.SubjectIssuer, at, want string) {
 	t.Helper()
 	faults := registry.Validate(&registry.Config{Version: 1, Instances: []registry.Instance{{
 		ID: "a", Description: "d", PrivacyAgreement: "accepted",
-		ResourceServers: []registry.ResourceServer{{Identifier: "urn:a", Name: "A"}},
-		Clients:         []registry.Client{{ID: "c", Name: "C", TokenExchange: list}},
+		ResourceServers: []registry.ResourceServer{{Identifier: "urn:a", Name: "A",
+			Scopes: []registry.Scope{{Value: "read", Name: "R"}, {Value: "write", Name: "W"}}}},
+		Clients: []registry.Client{{ID: "c", Name: "C", TokenExchange: list,
+			Permissions: []registry.Permission{{ResourceServer: "urn:a", Scopes: []string{"read", "write"}}}}},
 	}}})
 	got := strings.ReplaceAll(faults.Error(), "instances[0].clients[0].", "")
 	if want == "" && len(faults) > 0 || want != "" && (len(faults) != 1 || !strings.HasPrefix(got, at+want)) {

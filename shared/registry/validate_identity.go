@@ -130,7 +130,7 @@ func (v *validator) clients(list spot, in *Instance) {
 		v.clientAuthentication(at.key("authentication"), c)
 		v.clientSecrets(at.key("secrets"), c.Secrets)
 		v.clientProof(at, in, c)
-		v.tokenExchange(at.key("token_exchange"), in, c.TokenExchange)
+		v.tokenExchange(at.key("token_exchange"), in, c)
 		v.oneOf(at.key("dpop"), c.DPoP, "off", "optional", "required")
 		v.permissions(at.key("permissions"), in, c.Permissions)
 	}

@@ -51,8 +51,23 @@ func (e *endpoint) actor(
 	if !ok {
 		return a, manyActors, nil
 	}
+	if !subject.ours && e.namesUs(before) {
+		note(ctx, slog.String("subject_token", "its act names an issuer of ours, for whom no other speaks"))
+		return a, badSubject, nil
+	}
 	a.chain.Actor = before
 	return a, none, nil
+}
+
+// namesUs reports whether one of those who acted is said to be of an issuer below our public URL.
+func (e *endpoint) namesUs(chain *oauth.Actor) bool {
+	ours := strings.ToLower(e.public) + "/"
+	for ; chain != nil; chain = chain.Actor {
+		if strings.HasPrefix(strings.ToLower(strings.TrimSpace(chain.Issuer))+"/", ours) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxActors bounds the chain of those who acted: a call passes through a few services, and each makes the

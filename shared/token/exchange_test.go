@@ -50,6 +50,7 @@ func newExchanging(t testing.TB) (*fixture, *revocations) {
 func person(changes object) object {
 	claims := object{
 		"iss": people, "sub": "ann@example", "aud": "keyless", "tenant": "acme", "iat": now.Unix() - 5, "exp": now.Unix() + 300,
+		"scope": "model.invoke model.list tools.call shared openid",
 	}
 	maps.Copy(claims, changes)
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
@@ -61,7 +62,8 @@ func personToken(changes object) string {
 }
 
 func jobToken(changes object) string {
-	claims := object{"iss": machines, "sub": "job:nightly", "aud": []string{"x", "keyless"}, "iat": now.Unix() - 5, "exp": now.Unix() + 200}
+	claims := object{"iss": machines, "sub": "job:nightly", "aud": []string{"x", "keyless"}, "iat": now.Unix() - 5, "exp": now.Unix() + 200,
+		"scp": []string{"model.invoke", "shared"}}
 	maps.Copy(claims, changes)
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
 	return signedBy("RSA", "RS256", object{"alg": "RS256", "kid": "k1"}, claims)
@@ -204,6 +206,10 @@ func TestX06SubjectTokens(t *testing.T) {
 		"our own":                        {tool(nil), typeAccess},
 		"our own, by the issuer's life":  {tool(object{"exp": now.Unix() + 3600}), typeJWT},
 		"scope as a list":                {personToken(object{"scope": []string{"shared"}}), typeJWT},
+		"a name like no client's":        {personToken(object{"sub": "one more"}), typeJWT},
+		"somebody of theirs acts":        {personToken(object{"act": object{"sub": "one"}}), typeJWT},
+		"somebody of another acts":       {personToken(object{"act": object{"sub": "one", "iss": public + ".evil.example"}}), typeJWT},
+		"our own, one of ours acts":      {tool(object{"act": object{"sub": "one", "iss": public + "/other/oauth2"}}), typeAccess},
 		"a person until the next second": {personToken(object{"exp": now.Unix() + 1}), typeJWT},
 	}
 	for name, r := range good {
@@ -228,6 +234,14 @@ func TestX06SubjectTokens(t *testing.T) {
 		"a subject of 256 bytes":      {personToken(object{"sub": strings.Repeat("x", 256)}), typeJWT},
 		"a subject with a line break": {personToken(object{"sub": "a\nb"}), typeJWT},
 		"J03 the name of a client":    {personToken(object{"sub": "one"}), typeJWT},
+		"… in capitals":               {personToken(object{"sub": "oNE"}), typeJWT},
+		"… with a space":              {personToken(object{"sub": " one"}), typeJWT},
+		"… with a wide space":         {personToken(object{"sub": "o\u2003ne"}), typeJWT},
+		"… with what nobody sees":     {personToken(object{"sub": "One\u200b\ufeff\u3164\ufe0f"}), typeJWT},
+		"for whom one of ours acts":   {personToken(object{"act": object{"sub": "one", "iss": issuerURL}}), typeJWT},
+		"… further back":              {personToken(object{"act": object{"sub": "x", "act": object{"sub": "one", "iss": issuerURL}}}), typeJWT},
+		"… in other letters":          {personToken(object{"act": object{"sub": "one", "iss": "https://ID.example/acme/oauth2/"}}), typeJWT},
+		"… of any path of ours":       {personToken(object{"act": object{"sub": "one", "iss": public}}), typeJWT},
 		"expired now":                 {personToken(object{"exp": now.Unix()}), typeJWT},
 		"expired, within the skew":    {personToken(object{"exp": now.Unix() - 1}), typeJWT},
 		"of the future":               {personToken(object{"nbf": now.Unix() + 31}), typeJWT},
@@ -269,7 +283,8 @@ func TestX06Scopes(t *testing.T) {
 		ask   string
 		want  string // scope, or the error's code
 	}{
-		"none there, none asked":       {nil, "", "model.invoke model.list shared"},
+		"none there, none asked":       {nil, "", "invalid_scope"},
+		"none there, one asked":        {nil, "shared", "invalid_scope"},
 		"one there":                    {"shared", "", "shared"},
 		"one there, asked":             {"shared", "shared", "shared"},
 		"one there, another asked":     {"shared", "model.list", "invalid_scope"},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"unicode"
 
 	"keyless/shared/oauth"
 	"keyless/shared/registry"
@@ -14,7 +16,8 @@ import (
 type identity struct {
 	claims  oauth.Claims
 	foreign bool // not of the instance itself
-	scoped  bool // it has a scope, which may be empty
+	ours    bool // of whichever instance of ours
+	scoped  bool // no more than scopes may be had by it
 	scopes  []string
 }
 
@@ -37,15 +40,49 @@ func (e *endpoint) trusts(
 		return nil, nil
 	}
 	note(ctx, slog.String(which+"_trust", trust))
-	i := &identity{claims: token.Claims, foreign: token.Claims.Issuer != e.issuer(instance)}
-	if scope, there := token.Claims.All["scope"]; there {
-		list, ok := oauth.Strings(scope)
-		i.scoped = true
-		if ok {
-			i.scopes = strings.Fields(strings.Join(list, " "))
+	i := &identity{
+		claims: token.Claims, foreign: token.Claims.Issuer != e.issuer(instance),
+		ours: e.instanceOf(c.snapshot, token.Claims.Issuer) != "",
+	}
+	i.scopes, i.scoped = scopesOf(token.Claims)
+	i.bound(trustNamed(c.client, trust).Scopes)
+	return i, nil
+}
+
+// scopesOf are the scopes of a token and whether it says any, which may be none: in scope (RFC 8693 §4.2), and
+// in scp as other issuers write it, each a text or a list.
+func scopesOf(claims oauth.Claims) (scopes []string, said bool) {
+	for _, member := range []string{"scope", "scp"} {
+		text, there := claims.All[member]
+		if !there {
+			continue
+		}
+		said = true
+		if list, ok := oauth.Strings(text); ok {
+			scopes = append(scopes, strings.Fields(strings.Join(list, " "))...)
 		}
 	}
-	return i, nil
+	return scopes, said
+}
+
+// bound holds an identity to the scopes that whoever trusts its issuer allows; none: no more than the token
+// says. Another issuer's token that says nothing has those alone: what is not scoped there is no permission here.
+func (i *identity) bound(allowed []string) {
+	switch {
+	case !i.scoped && (i.foreign || len(allowed) > 0):
+		i.scoped, i.scopes = true, allowed
+	case i.scoped && len(allowed) > 0:
+		i.scopes = slices.DeleteFunc(i.scopes, func(s string) bool { return !slices.Contains(allowed, s) })
+	}
+}
+
+// trustNamed is the client's trust of a name.
+func trustNamed(c *registry.Client, name string) *registry.SubjectIssuer {
+	i := slices.IndexFunc(c.TokenExchange, func(s registry.SubjectIssuer) bool { return s.Name == name })
+	if i < 0 {
+		panic("token: a token was trusted by an entry that the client has not")
+	}
+	return &c.TokenExchange[i]
 }
 
 // trust finds what trusts a token, by name, and says why it is not taken, "" where it is.
@@ -122,17 +159,35 @@ func (e *endpoint) trustOwn(
 	return name, why, nil
 }
 
-// isClient reports whether a subject of another issuer has the name of a client of the instance.
+// isClient reports whether a subject of another issuer has the name of a client of the instance, or one that
+// reads like it: with other capitals, or with white space and characters in it that nobody sees.
 func (e *endpoint) isClient(ctx context.Context, instance string, subject *identity) (bool, error) {
 	if !subject.foreign {
 		return false, nil
 	}
-	client, _, err := e.find(ctx, instance, subject.claims.Subject)
-	if err != nil {
-		return false, fmt.Errorf("compare a subject with the clients of %s: %w", instance, err)
+	bare := strings.Map(visible, subject.claims.Subject)
+	for _, name := range unique(subject.claims.Subject, bare, strings.ToLower(bare)) {
+		client, _, err := e.find(ctx, instance, name)
+		if err != nil {
+			return false, fmt.Errorf("compare a subject with the clients of %s: %w", instance, err)
+		}
+		if client != nil {
+			note(ctx, slog.String("subject_token", "sub is or reads like the name of a client of the instance"))
+			return true, nil
+		}
 	}
-	if client != nil {
-		note(ctx, slog.String("subject_token", "sub is the name of a client of the instance"))
+	return false, nil
+}
+
+// visible drops what a reader does not see: white space, and what has no glyph.
+func visible(r rune) rune {
+	if unicode.IsSpace(r) || !unicode.IsPrint(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
+		return -1
 	}
-	return client != nil, nil
+	return r
+}
+
+func unique(names ...string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }

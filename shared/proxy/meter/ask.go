@@ -16,12 +16,13 @@ type Ask struct {
 	// Cumulative is a native stream in which each event repeats the text so far, for want of
 	// parameters.incremental_output.
 	Cumulative bool
-	// MaxOutput is the tokens of output that the caller bounds each choice to, 0 none named; the larger where
-	// two members name one.
+	// MaxOutput is the tokens of output that the caller bounds each choice to, 0 none named; the smaller where
+	// two members name one, and Splice sets both to it.
 	MaxOutput int64
 	// Choices is how many answers are generated, at least 1: n or best_of, times the prompts of /completions. On
 	// Images: images.
 	Choices  int64
+	Images   int64 // that are made at most, as far as the body says: on Images, and on Native if its model makes any
 	Input    int64 // tokens that the input is at most, by the rule in input.go
 	Likely   int64 // tokens that it probably is: what to settle where the upstream does not tell
 	Pictures int64 // images within the input
@@ -29,6 +30,8 @@ type Ask struct {
 	// Input bounds the rest.
 	Unseen  bool
 	Metered bool // usage is to be held and settled
+	// Background: the answer is not waited for (Responses), so that its usage comes with another call.
+	Background bool
 
 	at places
 }

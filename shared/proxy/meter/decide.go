@@ -19,6 +19,8 @@ const (
 	maxEscapedName = 256
 	// maxChoices is far more than any upstream takes.
 	maxChoices = 1 << 20
+	// nativeImages is how many pictures Model Studio's models make, at most, where the body does not say how many.
+	nativeImages = 4
 )
 
 // decisive names the members that a decision rests on. Each may stand once, under exactly this name.
@@ -35,6 +37,7 @@ var decisive = [...]struct {
 	{inTop, "max_output_tokens", func(k Kind) bool { return k == Responses }},
 	{inTop, "n", func(k Kind) bool { return k == Chat || k == Completions || k == Images }},
 	{inTop, "best_of", func(k Kind) bool { return k == Completions }},
+	{inTop, "background", func(k Kind) bool { return k == Responses }},
 	{inTop, "prompt", func(k Kind) bool { return k == Completions || k == Responses }},
 	{inTop, "parameters", func(k Kind) bool { return k == Native }},
 	{inOptions, "include_usage", Kind.asksUsage},
@@ -52,6 +55,7 @@ type places struct {
 	empty      bool
 	model      span
 	bounds     [2]span // of the output
+	split      bool    // they say different things
 	options    span    // the value of stream_options
 	usage      span    // the value of its include_usage
 	parameters span
@@ -87,6 +91,8 @@ func (r *reader) take(z zone, name string, place span, value []byte) *unreadable
 		return flag(name, value, &r.ask.WantsUsage)
 	case "incremental_output":
 		return flag(name, value, &r.incremental)
+	case "background":
+		return flag(name, value, &r.ask.Background)
 	case "stream_options":
 		r.ask.at.options = place
 		return objectOrNull(value, badOptions)
@@ -117,6 +123,9 @@ func (r *reader) takeModel(place span, value []byte) *unreadable {
 func (r *reader) takeCount(name string, value []byte) *unreadable {
 	n, err := whole(name, value)
 	r.ask.Choices = max(r.ask.Choices, n)
+	if name == "n" {
+		r.ask.Images = n
+	}
 	return err
 }
 
@@ -134,11 +143,13 @@ func (r *reader) takePrompt(value []byte) *unreadable {
 
 func (r *reader) takeBound(name string, place span, value []byte) *unreadable {
 	n, err := whole(name, value)
-	r.ask.MaxOutput = max(r.ask.MaxOutput, n)
 	if r.ask.at.bounds[0] == (span{}) {
-		r.ask.at.bounds[0] = place
-	} else {
-		r.ask.at.bounds[1] = place
+		r.ask.at.bounds[0], r.ask.MaxOutput = place, n
+		return err
+	}
+	r.ask.at.bounds[1], r.ask.at.split = place, n != r.ask.MaxOutput
+	if n > 0 && (n < r.ask.MaxOutput || r.ask.MaxOutput == 0) {
+		r.ask.MaxOutput = n
 	}
 	return err
 }
@@ -149,10 +160,24 @@ func (r *reader) settle() *unreadable {
 	if r.ask.Choices > maxChoices || r.prompts > maxChoices {
 		return refuse(tooMany)
 	}
+	r.ask.Images = r.images()
 	open := bytes.IndexByte(r.text, '{') + 1
 	r.ask.at.top = open
 	r.ask.at.empty = isEmpty(r.text[open:])
 	return nil
+}
+
+// images is how many the call makes; what makes none has no price for them.
+func (r *reader) images() int64 {
+	switch {
+	case r.ask.Kind == Images:
+		return r.ask.Choices
+	case r.ask.Kind != Native:
+		return 0
+	case r.ask.Images > 0:
+		return r.ask.Images
+	}
+	return nativeImages
 }
 
 // isEmpty reports whether an object whose brace has been read ends at once.

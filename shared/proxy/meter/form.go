@@ -61,6 +61,9 @@ func fromFields(ask Ask, fields map[string]string, body []byte) (filled Ask, ref
 			return ask, tooMany
 		}
 	}
+	if ask.Kind == Images {
+		ask.Images = ask.Choices
+	}
 	sound := int64(len(body))/soundBytes + 1
 	if ask.Kind == Images {
 		sound = min(int64(len(body)), maxFormText)

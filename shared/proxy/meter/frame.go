@@ -21,6 +21,7 @@ type frame struct {
 	usage    bool // an object with usage
 	content  bool
 	failed   bool
+	stopped  bool // Anthropic's reason to stop
 	finishes int64
 	images   int64
 	quarters int64
@@ -100,6 +101,9 @@ func (m *Meter) said(p path, word []byte, quarters int64) {
 	case pType:
 		m.frame.what = whatOf(word)
 		return
+	case pStop:
+		m.frame.stopped = m.frame.stopped || len(word) > 0 && string(word) != "null"
+		return
 	case pFinish:
 		if len(word) > 0 && string(word) != "null" {
 			m.frame.finishes++
@@ -154,6 +158,7 @@ func (m *Meter) dispatch() {
 	m.content = m.content || f.content || !m.how.Events && m.document.state == broken || m.how.Kind == Opaque
 	m.addOutput()
 	m.finishes += f.finishes
+	m.closing = m.closing || f.stopped || f.what == repeats || m.finishes > 0 && m.finishes >= m.how.Choices
 	switch {
 	case m.how.Events && m.events.isDone(), f.what == stops, f.what == fails, f.what == pictures:
 		m.finished = true

@@ -59,13 +59,14 @@ func KindOf(method, path string) Kind {
 		return Opaque
 	}
 	path = strings.TrimRight(strings.ToLower(path), "/")
-	if strings.Contains(path, "/threads/") { // OpenAI's threads have messages too
-		return Opaque
-	}
 	for _, e := range endings {
-		if strings.HasSuffix(path, e.path) {
-			return e.kind
+		if !strings.HasSuffix(path, e.path) {
+			continue
 		}
+		if e.kind == Messages && strings.Contains(path, "/threads/") { // OpenAI's threads have messages too
+			return Opaque
+		}
+		return e.kind
 	}
 	for _, native := range []string{"/services/aigc/", "/services/embeddings/", "/services/rerank/"} {
 		if strings.Contains(path, native) {

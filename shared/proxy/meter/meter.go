@@ -52,6 +52,7 @@ type Meter struct {
 	content  bool
 	finished bool
 	finishes int64 // choices that gave a reason
+	closing  bool  // see Closing
 	failed   *Failure
 
 	size    int    // bytes of the event under way
@@ -196,6 +197,14 @@ func (m *Meter) Failed() *Failure { return m.failed }
 // native finish reason, the end of the JSON object. After Close it also holds for a chat stream without
 // [DONE] whose choices all gave a finish reason.
 func (m *Meter) Finished() bool { return m.finished }
+
+// Closing reports whether the caller may have had all that is to come but the usage: the model gave its reasons to
+// finish, a whole item of /responses came, or the answer is one document whose content has begun. Content may
+// still follow.
+func (m *Meter) Closing() bool {
+	document := !m.how.Events && m.document.state != broken && (m.frame.content || m.frame.finishes > 0)
+	return m.closing || m.finished || document
+}
 
 // Between reports whether what was passed on ends between two events: only there may a comment or an event of
 // ours stand.

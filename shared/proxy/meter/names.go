@@ -54,6 +54,7 @@ const (
 	nRefusal
 	nResponse
 	nResults
+	nStopReason
 	nSummary
 	nText
 	nThinking
@@ -152,6 +153,8 @@ func knownToo(spelled []byte) name {
 		return nResponse
 	case "results":
 		return nResults
+	case "stop_reason":
+		return nStopReason
 	case "summary":
 		return nSummary
 	case "text":
@@ -187,6 +190,7 @@ const (
 	pChoice     = nChoices<<8 | item
 	pFinish     = pChoice<<8 | nFinishReason
 	pDelta      = nDelta
+	pStop       = nDelta<<8 | nStopReason
 	pOutput     = nOutput
 	pOutputItem = nOutput<<8 | item
 	pResponse   = nResponse

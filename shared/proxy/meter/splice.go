@@ -11,7 +11,9 @@ import (
 // Change is what we change in a body. The zero value changes nothing.
 type Change struct {
 	Model *string // the upstream's name for the model
-	// MaxOutput in tokens goes to every member that bounds the output, else into a new one; 0: neither.
+	// MaxOutput in tokens goes to every member that bounds the output, else into a new one; 0: neither, save that
+	// two members that say different things both get Ask.MaxOutput, whichever of them the upstream reads. A
+	// second one is never added: OpenAI and others refuse both in one body.
 	MaxOutput    int64
 	IncludeUsage bool // ask for the usage chunk, on streams of kinds that send it on demand
 }
@@ -33,6 +35,9 @@ func (a Ask) Splice(body []byte, c Change) []byte {
 	var added [][]byte // members, behind the opening brace
 	if c.Model != nil {
 		added = put(a.at.model, "model", quoted(*c.Model), &edits, added)
+	}
+	if a.at.split && c.MaxOutput == 0 {
+		c.MaxOutput = a.MaxOutput
 	}
 	if c.MaxOutput > 0 {
 		added = a.bound(body, c, &edits, added)

@@ -13,6 +13,8 @@ const wrongMedia = "has to be image/png, image/jpeg, image/gif or image/webp"
 
 const wrongImage = "has to be an https URL, or a data URL of a PNG, JPEG, GIF or WebP in base64"
 
+const notHTTPS = "has to be an https URL"
+
 // imageBlock turns OpenAI's image_url part into Anthropic's image block. part has lost its type.
 func imageBlock(part members) ([]byte, error) {
 	image, err := part.object("image_url")
@@ -81,7 +83,14 @@ func imageURL(source members) (json.RawMessage, error) {
 	}
 	switch kind {
 	case "url":
-		return source.needLiteral("url")
+		url, err := source.needLiteral("url")
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(decoded(url), "https://") {
+			return nil, source.refuse("url", notHTTPS)
+		}
+		return url, nil
 	case "base64":
 		media, err := source.word("media_type")
 		if err != nil {

@@ -43,11 +43,6 @@ func (t *toChat) take(m members) (string, error) {
 		err = t.takeUser(m)
 	case "assistant":
 		err = t.takeAssistant(m)
-	case "system":
-		var content []byte
-		if content, err = systemContent(m, "content"); content != nil {
-			t.say(role, content)
-		}
 	default:
 		err = m.refuse("role", noOther)
 	}

@@ -24,6 +24,16 @@ var turnsRefused = map[string]struct {
 }{
 	"a system message after the conversation began": {translate.OpenAI,
 		`{"role":"user","content":"a"},{"role":"system","content":"b"}`, "messages[1]"},
+	"a system message within a conversation": {translate.Anthropic,
+		`{"role":"user","content":"a"},{"role":"system","content":"b"},{"role":"user","content":"c"}`, "messages[1].role"},
+	"a picture by http, from OpenAI": {translate.OpenAI,
+		`{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://a.example/b.png"}}]}`, "messages[0].content[0].image_url.url"},
+	"a picture by http, from Anthropic": {translate.Anthropic,
+		`{"role":"user","content":[{"type":"image","source":{"type":"url","url":"http://a.example/b.png"}}]}`, "messages[0].content[0].source.url"},
+	"a picture of the upstream's own files, from Anthropic": {translate.Anthropic,
+		`{"role":"user","content":[{"type":"image","source":{"type":"url","url":"\u0066ile:///etc/passwd"}}]}`, "messages[0].content[0].source.url"},
+	"a picture in the address, from Anthropic": {translate.Anthropic,
+		`{"role":"user","content":[{"type":"image","source":{"type":"url","url":"data:image/svg+xml;base64,AAAA"}}]}`, "messages[0].content[0].source.url"},
 	"an end with the assistant, from OpenAI": {translate.OpenAI,
 		`{"role":"user","content":"a"},{"role":"assistant","content":"b"}`, "messages"},
 	"an end with the assistant (prefill), from Anthropic": {translate.Anthropic,
@@ -161,9 +171,6 @@ func TestRoundTripKeepsTheRequest(t *testing.T) {
 func TestRoundTripOfTheGoldenRequestsIsStable(t *testing.T) {
 	t.Parallel()
 	each(t, "request", func(t *testing.T, input string, from, to translate.Dialect, text []byte) {
-		if strings.Contains(input, "later_system") {
-			return // it has no way back
-		}
 		there, err := translate.Request(from, to, text, translate.Options{Model: "m"})
 		if err != nil {
 			t.Fatal(err)
