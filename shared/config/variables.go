@@ -22,7 +22,8 @@ func Variables() []Variable {
 		{"KEYLESS_ADMIN_ADDR", "own listen address of admin and console", "on the public URL's host"},
 		{"KEYLESS_DATA", "folder of the embedded store; set and empty: in memory only", ".keyless"},
 		{"KEYLESS_CONFIG", "file that serve applies", ""},
-		{"KEYLESS_MASTER_KEY", "base64 of 32 bytes, or file:PATH, aws-kms:CIPHERTEXT, alibaba-kms:CIPHERTEXT; several by comma, newest first; seals secrets",
+		{"KEYLESS_MASTER_KEY", "base64 of 32 bytes, or file:PATH, aws-kms:CIPHERTEXT, alibaba-kms:CIPHERTEXT; " +
+			"several by comma, newest first; seals secrets",
 			"keyless serve without REDIS_URL: made once, in the data folder"},
 		{"KEYLESS_SIGNING_MASTER_KEY", "the same for private signing keys (token, admin)",
 			"the master key"},

@@ -162,7 +162,7 @@ func (v *visit) answer(segments []string) (answer, error) {
 	}
 	v.session = v.c.session(v.r)
 	if v.posted() {
-		if err := v.readForm(); err == error(errNotOwn) && segments[0] == "sign-in" && !v.session.signedIn() {
+		if err := v.readForm(); errors.Is(err, errNotOwn) && segments[0] == "sign-in" && !v.session.signedIn() {
 			return v.signInPage("", "This page was too old to sign in with. Try again.", http.StatusForbidden), nil
 		} else if err != nil {
 			return answer{}, err

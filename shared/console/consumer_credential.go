@@ -104,9 +104,7 @@ func changeAuthentication(v *visit, t *thing) (answer, error) {
 	var p *problem
 	switch {
 	case errors.As(err, &p) && p.Status != http.StatusUnauthorized:
-		if p.Status == http.StatusPreconditionFailed {
-			err = conflictSays(err)
-		}
+		_ = conflictSays(p) // a conflict's words
 		now, err := v.thing(t.kind, "", t.name)
 		if err != nil {
 			return answer{}, err

@@ -59,7 +59,9 @@ type guideStep struct {
 // guide shows the recipe, and follows it. Each step finds what is there already, so that one that failed can be sent again.
 func guide(v *visit, _ []string) (answer, error) {
 	if !v.may("identity.write", "") || !v.may("gateway.write", "") {
-		return answer{}, &problem{Status: http.StatusForbidden, Title: "Forbidden", Detail: "It needs the rights identity.write and gateway.write"}
+		return answer{}, &problem{
+			Status: http.StatusForbidden, Title: "Forbidden", Detail: "It needs the rights identity.write and gateway.write",
+		}
 	}
 	shown := guidePage{recipe: newRecipe()}
 	var err error

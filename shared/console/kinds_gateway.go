@@ -20,7 +20,9 @@ func domainKind() kind {
 }
 
 func upstreamKind() kind {
-	protocol := field{path: "protocol", label: "Protocol", as: asChoice, choices: []string{"openai", "anthropic", "mcp", "http"}, required: true}
+	protocol := field{
+		path: "protocol", label: "Protocol", as: asChoice, choices: []string{"openai", "anthropic", "mcp", "http"}, required: true,
+	}
 	base := field{path: "base_url", label: "Base URL", required: true, example: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"}
 	keys := field{path: "api_keys", label: "API keys of the provider", as: asSecrets,
 		hint: "One a line. They are sealed and never shown again; several are spread, and failed over"}

@@ -90,7 +90,8 @@ var measures = []measure{
 	{"Usage, model tokens", func(r usageRow) float64 { return float64(r.Tokens()) }, nil, whole, []part{
 		{"Input", func(r usageRow) float64 { return float64(r.Input) }}, {"Output", func(r usageRow) float64 { return float64(r.Output) }}}, 0},
 	{"Cost", func(r usageRow) float64 { return float64(r.Cost) }, nil, func(f float64) string { return money(int64(f)) }, nil, 1e6},
-	{"Latency, mean", func(r usageRow) float64 { return float64(r.Latency) }, func(r usageRow) float64 { return float64(r.Calls) }, millis, nil, 0},
+	{"Latency, mean", func(r usageRow) float64 { return float64(r.Latency) },
+		func(r usageRow) float64 { return float64(r.Calls) }, millis, nil, 0},
 	{"Time to first token, mean", func(r usageRow) float64 { return float64(r.FirstToken) },
 		func(r usageRow) float64 { return float64(r.FirstTokens) }, millis, nil, 0},
 }

@@ -90,14 +90,15 @@ func cell(text string) string {
 
 // Amount writes millionths of a currency as a decimal number, exactly: 1234500 is "1.2345".
 func Amount(micros int64) string {
+	digits := strconv.FormatInt(micros, 10)
 	sign := ""
-	n := uint64(micros)
 	if micros < 0 {
-		sign, n = "-", -n
+		sign, digits = "-", digits[1:]
 	}
-	whole, fraction := n/1_000_000, n%1_000_000
-	if fraction == 0 {
-		return sign + strconv.FormatUint(whole, 10)
+	digits = strings.Repeat("0", max(0, 7-len(digits))) + digits
+	whole, fraction := digits[:len(digits)-6], strings.TrimRight(digits[len(digits)-6:], "0")
+	if fraction == "" {
+		return sign + whole
 	}
-	return sign + strconv.FormatUint(whole, 10) + "." + strings.TrimRight(fmt.Sprintf("%06d", fraction), "0")
+	return sign + whole + "." + fraction
 }

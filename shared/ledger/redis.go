@@ -152,8 +152,8 @@ func streamID(text string) bool {
 }
 
 // Report adds up what was used. Its round trips grow with the days and the names that have counters on them:
-// two a day, and one a hundred names; of one consumer one a hundred days. ErrQuestion where it is asked wrongly, ErrWide where it would read more than 200,000
-// days of names; others wrap the store's.
+// two a day, and one a hundred names; of one consumer one a hundred days. ErrQuestion where it is asked wrongly,
+// ErrWide where it would read more than 200,000 days of names; others wrap the store's.
 func (l *Ledger) Report(ctx context.Context, q Question) ([]Row, error) {
 	days, err := q.days()
 	if err != nil {

@@ -26,9 +26,8 @@ func keyFile(_ context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("the file cannot be read")
 	}
-	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile))
-	if err != nil {
+	if errors.Join(err, file.Close()) != nil {
 		return nil, errors.New("the file cannot be read")
 	}
 	return seal.ReadKey(string(text))

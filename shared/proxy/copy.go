@@ -148,7 +148,7 @@ func (p *proxy) endStream(c *call, client *http.ResponseController, x *exchange,
 		kind = kindAcross(x.aim)
 	}
 	switch {
-	case end != io.EOF && end != nil:
+	case end != nil && !errors.Is(end, io.EOF):
 		return end
 	case errors.Is(x.broken, translate.ErrFailed):
 		return nil // the caller has the error, in its own words

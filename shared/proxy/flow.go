@@ -38,7 +38,7 @@ func (x *exchange) flowing() *flow {
 			x.watch.Reset(x.idle)
 			n, err := x.Body.Read(buffer[:])
 			x.watch.Stop()
-			if err != nil && err != io.EOF {
+			if err != nil && !errors.Is(err, io.EOF) {
 				err = x.why(err)
 			}
 			select {
@@ -112,7 +112,7 @@ func (x *exchange) early(end error) *setback {
 		return &setback{why: ofEarly, status: failed.Status, ofKey: failed.Status == http.StatusTooManyRequests}
 	case x.meter.Content() || x.meter.Finished() || end == nil:
 		return nil
-	case end != io.EOF:
+	case !errors.Is(end, io.EOF):
 		return &setback{why: ofEarly, status: http.StatusBadGateway, err: end}
 	}
 	return nil

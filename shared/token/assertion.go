@@ -84,9 +84,9 @@ func readAssertion(f form, endpoint string) (proof, reason) {
 	return p, none
 }
 
-// ownWrong judges the claims of a client's own assertion, RFC 7523 §3 and draft-ietf-oauth-rfc7523bis: aud is one
-// string, exactly our issuer, our token endpoint or the endpoint that it was sent to, so that what was made for us is worth nothing elsewhere and the
-// other way round. It returns what is wrong, "" for nothing.
+// ownWrong judges the claims of a client's own assertion, RFC 7523 §3 and draft-ietf-oauth-rfc7523bis: aud is one string, exactly our
+// issuer, our token endpoint or the endpoint that it was sent to, so that what was made for us is worth nothing elsewhere and the other
+// way round. It returns what is wrong, "" for nothing.
 func (e *endpoint) ownWrong(instance string, c *registry.Client, a *assertion) string {
 	claims := a.token.Claims
 	audience, isString := oauth.String(claims.All["aud"])

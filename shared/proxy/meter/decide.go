@@ -11,8 +11,6 @@ import (
 
 // Bounds of numbers in a body.
 const (
-	// maxWhole keeps products of what a body names within 63 bits.
-	maxWhole = 1<<31 - 1
 	// maxModel is far longer, escapes and quotes included, than the name of any model.
 	maxModel = 1024
 	// maxEscapedName is more than the longest decisive name has where every letter is escaped.

@@ -28,7 +28,6 @@ type frame struct {
 	kind     string // of an error
 	code     string // of an error
 	top      string // code of the document
-	status   int
 }
 
 func (f *frame) onlyUsage() bool { return f.usage && !f.choice && !f.failed && !f.content }
