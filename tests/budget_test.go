@@ -202,10 +202,7 @@ func (b books) reconcile(t *testing.T, m *model) (int64, map[string]bool) {
 		written[e.RequestID] = true
 		tokens := e.Usage.Input + e.Usage.Output
 		told, complete := m.told(e.RequestID)
-		lied := complete && tokens == told*100_000
 		switch {
-		case lied: // the ledger has the lie; the limit counts what was held
-			tokens = heldFor(e.Usage.Input/100_000, e.Usage.Output/100_000)
 		case complete && !e.Estimated && tokens != told:
 			t.Errorf("%s: the ledger has %d, the model told %d", e.RequestID, tokens, told)
 		case e.Cost != e.Usage.Input+2*e.Usage.Output:
@@ -214,11 +211,6 @@ func (b books) reconcile(t *testing.T, m *model) (int64, map[string]bool) {
 		total += tokens
 	}
 	return total, written
-}
-
-// heldFor is what a call of chatBody holds: a token for each byte of its body, 512, and its bound.
-func heldFor(prompt, completion int64) int64 {
-	return int64(len(chatBody("lie", int(prompt), int(completion), budgetBound))) + 512 + 100
 }
 
 const budgetBound = `,"max_tokens":100`

@@ -20,7 +20,7 @@ import (
 //	slow     a stream with a pause of 20 ms between chunks
 //	hang     a stream that stops in the middle, until the caller is gone
 //	cut      a stream whose connection is closed in the middle
-//	lie      one JSON answer that tells a hundred thousand times what was used
+//	lie      one JSON answer that tells twice the prompt that it was sent
 //	silent   one JSON answer without usage
 //	fail     500
 type model struct {
@@ -64,6 +64,9 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	m.seen[id]++
 	m.mu.Unlock()
+	if how == "lie" {
+		prompt *= 2
+	}
 	usage := fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}`, prompt, completion, prompt+completion)
 	switch how {
 	case "fail":
@@ -71,8 +74,6 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, `{"error":{"message":"the model is down","type":"server_error","code":null}}`)
 		return
-	case "lie":
-		usage = fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, prompt*100_000, completion*100_000)
 	case "silent":
 		usage = "null"
 	}
