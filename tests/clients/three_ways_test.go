@@ -42,7 +42,8 @@ func byCommands(t *testing.T, program, gateway, upstream, provider string) {
 	for _, args := range [][]string{
 		{"set", "instance", "acme", "description=Machines of Acme", "privacy_agreement=accepted", "m2m=disabled"},
 		{"set", "instance", "acme", "m2m=enabled"},
-		{"client", "create", "acme/nightly-report", "--name", "Nightly report"},
+		{"client", "create", "acme/nightly-report", "--name", "Nightly report"}, // with a first secret
+		{"client", "secret", "create", "acme/nightly-report"},
 		{"set", "resource-server", "acme/" + guideServer, "name=Model gateway", "scopes=[{value: model.invoke, name: Invoke models}]"},
 		{"client", "grant", "acme/nightly-report", guideServer, "model.invoke"},
 		{"set", "upstream", "demo-model", "protocol=openai", "base_url=" + upstream, "api_keys=" + provider},
@@ -64,7 +65,7 @@ instances:
     resource_servers:
       - {identifier: "` + guideServer + `", name: Model gateway, scopes: [{value: model.invoke, name: Invoke models}]}
     clients:
-      - {id: nightly-report, name: Nightly report, permissions: [{resource_server: "` + guideServer + `", scopes: [model.invoke]}]}
+      - {id: nightly-report, name: Nightly report, secrets: [{id: s1}, {id: s2}], permissions: [{resource_server: "` + guideServer + `", scopes: [model.invoke]}]}
 upstreams: [{name: demo-model, protocol: openai, base_url: UPSTREAM, api_keys: [PROVIDER]}]
 apis: [{name: models, type: llm, base_path: /v1, strip_base_path: true, upstreams: [{upstream: demo-model}]}]
 consumers:
