@@ -18,6 +18,7 @@ import (
 //	plain    one JSON answer
 //	stream   an answer of many chunks, with usage where it was asked for
 //	slow     a stream with a pause of 20 ms between chunks
+//	linger   a stream with a pause of half a second between chunks
 //	hang     a stream that stops in the middle, until the caller is gone
 //	cut      a stream whose connection is closed in the middle
 //	lie      one JSON answer that tells twice the prompt that it was sent
@@ -95,12 +96,13 @@ func (m *model) stream(w http.ResponseWriter, r *http.Request, how, name, id, us
 			"\"delta\":{\"content\":\"word \"},\"finish_reason\":null}]}\n\n", name); err != nil || flush() != nil {
 			return
 		}
+		pause := map[string]time.Duration{"slow": 20 * time.Millisecond, "linger": 500 * time.Millisecond}[how]
 		switch {
-		case how == "slow":
+		case pause > 0:
 			select {
 			case <-r.Context().Done():
 				return
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(pause):
 			}
 		case how == "hang" && i == completion/2:
 			<-r.Context().Done()

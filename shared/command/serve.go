@@ -41,6 +41,7 @@ func serve(ctx context.Context, t terminal, args []string) error {
 	if err != nil {
 		return err
 	}
+	process.Thrifty(t.lookup)
 	s, err := start(ctx, t, c, *withDemo)
 	if err != nil {
 		return err

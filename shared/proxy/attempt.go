@@ -247,9 +247,7 @@ func (p *proxy) learn(c *call, x *exchange, failed *setback) {
 			return
 		}
 	}
-	if failed.status != http.StatusForbidden { // which may be about what is asked, and then about no other call
-		p.resting.rest(providerKey{name, x.key}, restOf(x, p.Now()))
-	}
+	p.resting.rest(providerKey{name, x.key}, restOf(x, p.Now()))
 	if failed.why == ofStatus && failed.status != http.StatusTooManyRequests {
 		p.alarm(c, x)
 	}

@@ -173,6 +173,32 @@ func (p *proxy) maxBody(a *registry.API) int64 {
 	return min(registry.DefaultBodyMaxBytes, p.MaxBody)
 }
 
+// readAll reads to the end. Its room follows what arrives, and ends at what was announced: a large prompt is held once, not in the next
+// power of two.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	body := make([]byte, 0, min(max(announced, 0), firstRoom)+1) // one more, in which the end is found
+	for {
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(body) < cap(body) {
+			continue
+		}
+		room := 2 * cap(body)
+		if rest := int(announced) + 1; rest > cap(body) && rest < room {
+			room = rest
+		}
+		grown := make([]byte, len(body), room)
+		copy(grown, body)
+		body = grown
+	}
+}
+
 // readBody reads the body once, at most limit bytes of it.
 func (c *call) readBody(limit int64) *refusal {
 	if c.in.ContentLength > limit || int64(len(c.body)) > limit {
@@ -182,12 +208,7 @@ func (c *call) readBody(limit int64) *refusal {
 		return nil
 	}
 	c.bodyRead = true
-	var read bytes.Buffer
-	if n := c.in.ContentLength; n > 0 {
-		// ReadFrom wants room for one more read, or it grows.
-		read.Grow(int(min(n, firstRoom)) + bytes.MinRead)
-	}
-	_, err := read.ReadFrom(http.MaxBytesReader(c.w, c.in.Body, limit))
+	body, err := readAll(http.MaxBytesReader(c.w, c.in.Body, limit), c.in.ContentLength)
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -196,7 +217,7 @@ func (c *call) readBody(limit int64) *refusal {
 		c.note(slog.String("error", err.Error()))
 		return badRequest("the request body ended early or could not be read")
 	}
-	c.body = read.Bytes()
+	c.body = body
 	c.in.Body = io.NopCloser(bytes.NewReader(c.body)) // for the gate, where the call is considered anew
 	return nil
 }

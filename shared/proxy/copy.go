@@ -14,10 +14,16 @@ import (
 	"keyless/shared/proxy/translate"
 )
 
-// bufferBytes is one read's worth.
-const bufferBytes = 32 << 10
+// One read's worth: of a body, and of an event stream, whose events are small and of which a thousand may be under way for minutes.
+const (
+	bufferBytes = 32 << 10
+	streamBytes = 2 << 10
+)
 
-var buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
+var (
+	buffers       = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
+	streamBuffers = sync.Pool{New: func() any { return new([streamBytes]byte) }}
+)
 
 // errTaken says that the client no longer takes what it is sent.
 var errTaken = errors.New("the client takes no more")

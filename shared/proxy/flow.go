@@ -32,8 +32,8 @@ func (x *exchange) flowing() *flow {
 	x.flow = f
 	go func() {
 		defer close(f.done)
-		buffer := buffers.Get().(*[bufferBytes]byte)
-		defer buffers.Put(buffer)
+		buffer := streamBuffers.Get().(*[streamBytes]byte)
+		defer streamBuffers.Put(buffer)
 		for {
 			x.watch.Reset(x.idle)
 			n, err := x.Body.Read(buffer[:])

@@ -14,6 +14,8 @@ import (
 const (
 	// restsRefused is for a key that the upstream does not accept: somebody has to mend it, and finds it back in use soon after.
 	restsRefused = 5 * time.Minute
+	// restsForbidden is short: a 403 may be about what was asked, and then about no other call.
+	restsForbidden = 30 * time.Second
 	// restsThrottled is for one that is used too much, where the upstream does not say how long; maxRest bounds what it says.
 	restsThrottled = 30 * time.Second
 	maxRest        = 5 * time.Minute
@@ -98,7 +100,11 @@ func (r *resting) rests(u *registry.Upstream) bool {
 
 // restOf is how long a key rests after an answer.
 func restOf(x *exchange, now time.Time) time.Duration {
-	if x.StatusCode != http.StatusTooManyRequests {
+	switch x.StatusCode {
+	case http.StatusTooManyRequests:
+	case http.StatusForbidden:
+		return restsForbidden
+	default:
 		return restsRefused
 	}
 	if wait := waitOf(x.Header, now); wait >= 0 {

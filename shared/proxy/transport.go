@@ -56,8 +56,10 @@ const (
 	tlsWithin       = 5 * time.Second
 	// idleWithin is shorter than what load balancers in front of providers allow. The transport compares
 	// wall clocks, so that a process that was frozen does not send into a connection that is long gone.
-	idleWithin         = 30 * time.Second
-	maxIdle            = 256
+	idleWithin = 30 * time.Second
+	maxIdle    = 256
+	// connectionBuffer is half of Go's own: a thousand streams hold two each, and an event is some hundred bytes.
+	connectionBuffer   = 2 << 10
 	maxIdlePerUpstream = 32
 	// maxPerUpstream is above what one process serves at once on any platform, and below what a runaway
 	// would open.
@@ -81,6 +83,8 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost:    maxIdlePerUpstream,
 		MaxConnsPerHost:        maxPerUpstream,
 		IdleConnTimeout:        idleWithin,
+		ReadBufferSize:         connectionBuffer,
+		WriteBufferSize:        connectionBuffer,
 		ForceAttemptHTTP2:      true, // a dialer of one's own turns it off otherwise
 	}
 }
