@@ -129,6 +129,35 @@ func TestChangesHoldOnTheNextRequest(t *testing.T) {
 	}
 }
 
+// Which methods an API takes is knowledge too: a refusal by the one that is not the caller's does not outlive the change.
+func TestAChangeOfMethodsHolds(t *testing.T) {
+	redis, u := redisServer(t), newUpstream(t)
+	change := func(methods string) {
+		t.Helper()
+		configure(t, redis, strings.Replace(`version: 1
+upstreams: [{name: backend, protocol: http, base_url: "${UPSTREAM}"}]
+apis: [{name: a, type: http, base_path: /a, authentication: {methods: [@METHODS@]}, upstreams: [{upstream: backend}]}]
+consumers:
+  - {name: key, api_key: {keys: [{id: k1, value: "${KEY}"}]}, authorizations: [{api: a}]}
+  - {name: token, jwt: {jwks: "${OCT}", value: token}, authorizations: [{api: a}]}
+`, "@METHODS@", methods, 1), "UPSTREAM="+u.URL, "KEY="+testKey, "OCT="+octJWK(honestKey(t), "o1"))
+	}
+	change("jwt")
+	base := function(t, "proxy", deployment(redis))
+	for methods, credential := range map[string]string{"jwt": testKey, "api_key": uid(t, "token", claims{"more": strings.Repeat("x", 800)})} {
+		status := func() int { return ask(t, http.MethodGet, base+"/a", []string{bearer(credential)}, "").Status }
+		change(methods)
+		expectSoon(t, status, 401)
+		change("jwt, api_key")
+		expectSoon(t, status, 200)
+	}
+}
+
+func honestKey(t *testing.T) []byte {
+	k, _ := keysOf(t)
+	return k.oct
+}
+
 // Store away: 503, never 429, never a free pass; the process recovers by itself.
 func TestStoreAwayIs503(t *testing.T) {
 	u := newUpstream(t)

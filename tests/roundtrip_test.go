@@ -174,7 +174,11 @@ func TestRoundTripsOfACall(t *testing.T) {
 			"nonsense": "nonsense", "no JSON": "a.b.c", "alg none": flipLast(uid(t, "alice", nil)) + ".", "too long": strings.Repeat("x", 9000) + ".x.x",
 			"no exp": uid(t, "alice", claims{"exp": nil}), "crit": compact(`{"alg":"HS256","crit":["x"]}`, `{"uid":"alice","exp":1}`, hs256([]byte("x"))),
 		} {
-			if n := store.during(func() { post("/tokens", 401, bearer(token)) }); n != 0 {
+			most := int64(0)
+			if name == "nonsense" {
+				most = 1 // it may be an API key, which the API takes by now: asked at most once a second
+			}
+			if n := store.during(func() { post("/tokens", 401, bearer(token)) }); n > most {
 				t.Errorf("%s: %d waves", name, n)
 			}
 		}

@@ -15,7 +15,7 @@ func (g *Gate) judgeAPIKey(ctx context.Context, v registry.View, one credential,
 	d.Sent = true
 	if len(one.value) > maxAPIKeyBytes {
 		d.step("API key", "longer than any")
-		d.Certain = true
+		d.Certain = !looksLikeJWT(one.value) // else it may be a token, which the API takes by now
 		d.refuse(APIKeyInvalid)
 		return nil
 	}

@@ -61,13 +61,16 @@ func (g *Gate) judgeJWT(ctx context.Context, v registry.View, r *http.Request, c
 	return nil
 }
 
+// looksLikeJWT reports whether a value has the three parts of one.
+func looksLikeJWT(value string) bool { return strings.Count(value, ".") == 2 }
+
 // parsed takes a token through the strict door and holds it to its binding; nil where it is refused.
 func parsed(r *http.Request, compact string, d *Decision) *oauth.Token {
 	d.Sent, d.dpop = true, d.Place == dpopPlace
 	token, err := oauth.Parse(compact)
 	if err != nil {
 		d.step("token", err.Error())
-		d.Certain = true
+		d.Certain = looksLikeJWT(compact) // else it may be an API key, which the API takes by now
 		d.refuse(JWTInvalid)
 		return nil
 	}
