@@ -73,7 +73,7 @@ func exitCode(err error) int {
 	return -1
 }
 
-var generatedSecret = regexp.MustCompile(`secret +(\S+) .*: (\S+) +\(shown this once\)`)
+var generatedSecret = regexp.MustCompile(`secret +(\S+) .*: (\S+) +\((?:shown this once|again: [^)]*)\)`)
 
 func TestServeOnAFolderComesBackAsItWas(t *testing.T) {
 	u, folder := newUpstream(t), t.TempDir()

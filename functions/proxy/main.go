@@ -8,6 +8,7 @@ import (
 	"keyless/shared/auth"
 	"keyless/shared/config"
 	"keyless/shared/jwks"
+	"keyless/shared/ledger"
 	"keyless/shared/platform"
 	"keyless/shared/process"
 	"keyless/shared/proxy"
@@ -31,11 +32,12 @@ func open(lookup func(string) (string, bool)) (*process.Process, http.Handler, p
 	counts := quota.NewRedis(p.Redis, p.Config.Cell, time.Now)
 	counts.Open = p.Config.StoreFailure == "open"
 	return p, proxy.New(proxy.Options{
-		Reader: p.Reader,
-		Gate:   auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts),
-		Quota:  counts,
-		Trail:  trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
-		Now:    time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup), Revoked: counts,
+		Reader:   p.Reader,
+		Gate:     auth.New(keys, p.Config.PublicURL, time.Now).WithNonces(counts),
+		Quota:    counts,
+		Refusals: ledger.NewRefusals(p.Redis, p.Config.Cell, time.Now),
+		Trail:    trail.NewRedis(p.Redis, p.Config.Cell, time.Now),
+		Now:      time.Now, Log: p.Log, MaxBody: platform.MaxBody(lookup), Revoked: counts,
 		PublicURL: p.Config.PublicURL,
 		Circuits:  proxy.NewCircuits(p.Redis, p.Config.Cell, time.Now),
 		Lookup:    lookup,

@@ -127,9 +127,22 @@ func (i *inquiry) judge(ctx context.Context) error {
 	if revoked, err := i.revoked(ctx); err != nil || revoked {
 		return err
 	}
-	i.admission()
-	i.end(OutcomeAllowed, 0, "allowed", "The gateway lets this request pass", "")
+	i.allow()
 	return nil
+}
+
+// allow ends the inquiry where the gate allows, and says how far that reaches. The admission is told last: it is what lets a call pass.
+func (i *inquiry) allow() {
+	api, message := i.route.API, "The gateway lets this request pass"
+	switch {
+	case api.AuthorizerOnly():
+		message = "The authorizer lets this request pass; the proxy answers 404 for it: the API has no upstreams, and authorizers alone ask"
+	case api.Type == registry.LLM || api.Type == registry.MCP:
+		i.step("proxy", "not judged here: body, model map, price and metering are the proxy's")
+		message = "The gate lets this request pass; its body, model, price and metering are not judged here: the proxy may still refuse"
+	}
+	i.admission()
+	i.end(OutcomeAllowed, 0, "allowed", message, "")
 }
 
 // find routes the request.

@@ -14,6 +14,9 @@ import (
 	"keyless/shared/registry"
 )
 
+// maxListed bounds the names in one sentence: what a line of a terminal shows.
+const maxListed = 12
+
 // body holds the body that was told to the API's bound, as the proxy does after the decision.
 func (i *inquiry) body() bool {
 	most := cmp.Or(i.route.API.BodyMaxBytes, int64(registry.DefaultBodyMaxBytes))
@@ -123,14 +126,18 @@ func (i *inquiry) revoked(ctx context.Context) (bool, error) {
 // admission lists the limits that the call would be counted under. None is looked up, and nothing is counted.
 func (i *inquiry) admission() {
 	var under []string
-	add := func(subject string, l *registry.Limits) {
-		if text := limits(l); text != "" {
+	add := func(subject string, l *registry.Limits, besides ...string) {
+		if text := limits(l, besides...); text != "" {
 			under = append(under, subject+" "+text)
 		}
 	}
 	domain, api := i.route.Domain, i.route.API
 	add("domain "+domain.Name, &registry.Limits{CallsPerDay: domain.CallsPerDay()})
-	add("API "+api.Name, api.Limits)
+	var atOnce []string
+	if api.Concurrency > 0 {
+		atOnce = append(atOnce, fmt.Sprintf("%d calls at once", api.Concurrency))
+	}
+	add("API "+api.Name, api.Limits, atOnce...)
 	if c := i.decision.Consumer; c != nil {
 		for _, name := range c.Groups {
 			if g := i.view.Groups[name]; g != nil {
@@ -144,26 +151,6 @@ func (i *inquiry) admission() {
 		return
 	}
 	i.step("admission", "under the limits of "+strings.Join(under, ", ")+"; explain neither looks them up nor counts")
-}
-
-// limits writes call limits for people.
-func limits(l *registry.Limits) string {
-	if l == nil {
-		return ""
-	}
-	var parts []string
-	for _, one := range []struct {
-		n    int64
-		unit string
-	}{{l.CallsPerMinute, "minute"}, {l.CallsPerHour, "hour"}, {l.CallsPerDay, "day"}, {l.CallsPerMonth, "month"}} {
-		if one.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d calls a %s", one.n, one.unit))
-		}
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return "(" + strings.Join(parts, ", ") + ")"
 }
 
 // nearAPIs says which API the path was probably meant for.
@@ -188,9 +175,8 @@ func (i *inquiry) nearAPIs() string {
 	if len(near) > 0 {
 		return strings.Join(near, "; or ")
 	}
-	const most = 12 // what a line of a terminal shows
-	if len(paths) > most {
-		paths = append(paths[:most], "…")
+	if len(paths) > maxListed {
+		paths = append(paths[:maxListed], "…")
 	}
 	if len(paths) == 0 {
 		return "add an API on domain " + i.route.Domain.Name + ": it has none"

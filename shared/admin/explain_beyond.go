@@ -202,9 +202,7 @@ func (i *inquiry) replay(ctx context.Context, id string, record auth.Record) (Ex
 	for _, s := range record.Steps {
 		i.step(s.Name, s.Fact)
 	}
-	if record.Limit != "" {
-		i.step("admission", "limit "+record.Limit+" was reached")
-	}
+	i.behind(record)
 	i.refuse(record.Status, record.Code, record.Message, i.remedyOf(record))
 	i.out.RequestID, i.out.At = id, &record.At
 	return i.out, nil

@@ -22,7 +22,12 @@ type ServerFacts struct {
 	Persistence string `json:"persistence,omitempty"` // aof, rdb, both or none
 	Used        int64  `json:"used_bytes,omitempty"`
 	Most        int64  `json:"max_bytes,omitempty"` // maxmemory; 0: none, or not told
+	Note        string `json:"note,omitempty"`      // of health, where the server tells nothing: no fault, and said once
 }
+
+// silent is the note on a server that tells nothing of itself, as the embedded store does, which keeps itself in its folder.
+const silent = "The store's server tells nothing of itself, as the embedded one of keyless serve: where it is another, see that it is " +
+	"Redis 6.2 or newer, keeps its data over a restart and has maxmemory-policy noeviction"
 
 // health is the answer.
 type health struct {
@@ -98,6 +103,9 @@ func (a *Admin) server(ctx context.Context, h *health) {
 		a.o.Log.WarnContext(ctx, "admin", "error", err.Error())
 		h.warn("store_silent", "The store's server does not tell its settings")
 		return
+	}
+	if facts == (ServerFacts{}) {
+		facts.Note = silent
 	}
 	h.Store.ServerFacts = facts
 	if facts.Eviction != "" && facts.Eviction != "noeviction" {

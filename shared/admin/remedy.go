@@ -58,17 +58,6 @@ func (i *inquiry) remedy() string {
 	return "see the step that decided" // a Reason that the table lacks, which its test refuses
 }
 
-// remedyOf is the sentence for a record.
-func (i *inquiry) remedyOf(r auth.Record) string {
-	switch {
-	case r.Limit != "":
-		return "wait until the window of " + r.Limit + " ends, or raise it in the configuration"
-	case r.Reason != "":
-		return i.remedy()
-	}
-	return "send the request itself to explain"
-}
-
 // unauthorized speaks of a consumer who is proven and may not call the API.
 func unauthorized(i *inquiry) string {
 	api, c := i.decision.API.Name, i.decision.Consumer

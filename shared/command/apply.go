@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func apply(ctx context.Context, t terminal, args []string) error {
 		t.plan(plan)
 	}
 	if *dryRun {
-		return t.report(plan, o.asJSON, true)
+		return t.report(plan, o.asJSON, true, want.sealed)
 	}
 	if g.process == nil && len(plan.Changes) >= longWork {
 		fmt.Fprintf(t.stderr, "the gateway writes %d objects …\n", len(plan.Changes))
@@ -48,7 +49,7 @@ func apply(ctx context.Context, t terminal, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w\nwhat was written stays, each object whole: apply the file again to go on", err)
 	}
-	return t.report(report, o.asJSON, false)
+	return t.report(report, o.asJSON, false, want.sealed)
 }
 
 // configured is a configuration file as it was read.
@@ -153,12 +154,12 @@ func (t terminal) plan(r registry.Report) {
 	}
 }
 
-// report prints what an apply did, or would do, below its plan.
-func (t terminal) report(r registry.Report, asJSON, dryRun bool) error {
+// report prints what an apply did, or would do, below its plan. Sealed is asked of an instance.
+func (t terminal) report(r registry.Report, asJSON, dryRun bool, sealed func(instance string) bool) error {
 	if asJSON {
 		return t.json(r)
 	}
-	t.generated(r.Generated, dryRun)
+	t.generated(r.Generated, dryRun, sealed)
 	switch {
 	case len(r.Changes) == 0:
 		t.say("nothing to change")
@@ -170,13 +171,40 @@ func (t terminal) report(r registry.Report, asJSON, dryRun bool) error {
 	return nil
 }
 
-// generated prints secrets that were made, which nobody can show again.
-func (t terminal) generated(list []registry.GeneratedSecret, dryRun bool) {
+// generated prints secrets that were made, and whether they can be shown again.
+func (t terminal) generated(list []registry.GeneratedSecret, dryRun bool, sealed func(instance string) bool) {
 	for _, g := range list {
 		if dryRun {
 			t.say("secret  %s %s: would be generated, and shown once", plain(g.Object), plain(g.ID))
 			continue
 		}
-		t.say("secret  %s %s: %s  (shown this once)", plain(g.Object), plain(g.ID), g.Secret.Reveal())
+		t.say("secret  %s %s: %s  (%s)", plain(g.Object), plain(g.ID), g.Secret.Reveal(), again(g.Object, g.ID, sealed))
+	}
+}
+
+// again says whether a generated secret can be seen again: of a client whose instance seals them it can.
+func again(label, id string, sealed func(instance string) bool) string {
+	name, isClient := strings.CutPrefix(label, "client ")
+	instance, _, _ := strings.Cut(name, "/")
+	if !isClient || id == "client_id" || !sealed(instance) {
+		return "shown this once"
+	}
+	return "again: keyless client secret show " + plain(name) + " " + plain(id)
+}
+
+// sealed reports whether an instance of the file keeps its clients' secrets so that they can be shown.
+func (c configured) sealed(instance string) bool {
+	return slices.ContainsFunc(c.Instances, func(i registry.Instance) bool {
+		return i.ID == instance && i.SecretStorage != registry.StorageHashed
+	})
+}
+
+// sealed is the same of the registry. An instance that the caller may not read is taken for one that does not.
+func (g *gateway) sealed(ctx context.Context) func(instance string) bool {
+	return func(instance string) bool {
+		k, _ := kindOf("instance")
+		var i registry.Instance
+		_, err := g.do(ctx, ask{path: k.path(instance)}, &i)
+		return err == nil && i.SecretStorage != registry.StorageHashed
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"keyless/shared/registry/file"
 )
 
 // flags is an empty set of flags of the command that runs.
@@ -25,9 +27,28 @@ func (t terminal) once(flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	if err != nil {
-		return usage{err}
+		return usage{fmt.Errorf("%w%s", err, meantFlag(flags, err))}
 	}
 	return nil
+}
+
+// meantFlag asks for the flag that an unknown one comes near, "" where none does.
+func meantFlag(flags *flag.FlagSet, err error) string {
+	_, unknown, is := strings.Cut(err.Error(), "not defined: -")
+	if !is {
+		return ""
+	}
+	var names []string
+	flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return meant("; did you mean --%s?", unknown, names)
+}
+
+// meant asks for the name that a word comes near, "" where none does.
+func meant(question, word string, names []string) string {
+	if near := file.Nearest(word, names); near != "" {
+		return fmt.Sprintf(question, near)
+	}
+	return ""
 }
 
 // parse reads a command's flags and refuses what is left over.
@@ -57,12 +78,20 @@ func (t terminal) words(flags *flag.FlagSet, args []string, names ...string) ([]
 	}
 	many := len(names) > 0 && strings.HasSuffix(strings.TrimSuffix(names[len(names)-1], "]"), "...")
 	if len(given) > len(names) && !many {
-		return nil, usage{fmt.Errorf("what is %q?", strings.Join(given[len(names):], " "))}
+		return nil, usage{fmt.Errorf("what is %q?%s", strings.Join(given[len(names):], " "), t.meantWord(flags, given, names))}
 	}
 	for len(given) < len(names) && !many {
 		given = append(given, "")
 	}
 	return given, nil
+}
+
+// meantWord asks what a word too many may be: the file of -f, or a command below that is misspelt.
+func (t terminal) meantWord(flags *flag.FlagSet, given, names []string) string {
+	if f := flags.Lookup("f"); f != nil && f.Value.String() == "" && len(names) == 0 && len(given) == 1 {
+		return " did you mean -f " + given[0] + "?"
+	}
+	return meant(" did you mean %s?", given[0], namesOf(t.at.sub))
 }
 
 // list is a flag that may stand several times.

@@ -142,7 +142,7 @@ func streamWhole(name string, write func(io.Writer) error) error {
 // auditVerify checks every link of the trail, and that it goes on from an entry that is known elsewhere.
 func auditVerify(ctx context.Context, t terminal, args []string) error {
 	flags, o := t.gatewayFlags()
-	expect := flags.String("expect", "", "a `head` NUMBER:HASH that an earlier verify printed: the trail must still have it")
+	expect := flags.String("expect", "", "a head, `n:hash`, that an earlier verify printed: the trail must still have it")
 	if err := t.parse(flags, args); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"keyless/shared/registry"
 )
 
-// backup writes the registry of the store into one file, ciphertext only.
+// backup writes the registry of the store into one file. Names and settings are clear in it, secrets are sealed or hashed.
 func backup(ctx context.Context, t terminal, args []string) error {
 	flags := t.flags()
 	name := flags.String("o", "", "the `file`, which nobody else can read")

@@ -52,10 +52,10 @@ func call(ctx context.Context, t terminal, args []string) error {
 	}
 	response, err := direct().Do(r)
 	if err != nil {
-		return fmt.Errorf("call the gateway: %w", err)
+		return unreached("call the gateway", err)
 	}
 	defer response.Body.Close()
-	return t.answered(response, c.raw)
+	return t.answered(response, c.raw, c.hint(r, response.StatusCode))
 }
 
 // request makes the request, and gets a token where it needs one.
@@ -190,14 +190,33 @@ func (c *called) prove(ctx context.Context, t terminal, r *http.Request) error {
 	return nil
 }
 
-// answered prints an answer, and says how it ended.
-func (t terminal) answered(response *http.Response, raw bool) error {
+// hint is where to look further after an answer, "" where nothing tells more.
+func (c *called) hint(r *http.Request, status int) string {
+	proves := c.token+c.key != "" || r.Header.Get("Authorization") != ""
+	switch status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return "; keyless doctor tells more"
+	case http.StatusForbidden, http.StatusTooManyRequests:
+		if proves {
+			return "; keyless explain tells more"
+		}
+	case http.StatusUnauthorized:
+		if proves {
+			return "; keyless explain tells more"
+		}
+		return "; no token: --token, --key or --client-id"
+	}
+	return ""
+}
+
+// answered prints an answer, and says how it ended and, where it failed, the hint.
+func (t terminal) answered(response *http.Response, raw bool, hint string) error {
 	isStream := strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream")
 	if response.StatusCode >= http.StatusBadRequest {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer)) // what came of it is told
 		fmt.Fprintln(t.stdout, strings.TrimSpace(plainLines(string(text))))
-		why := fmt.Errorf("the answer is %s, request %s; keyless explain tells more",
-			plain(response.Status), plain(response.Header.Get("X-Request-Id")))
+		why := fmt.Errorf("the answer is %s, request %s%s",
+			plain(response.Status), plain(response.Header.Get("X-Request-Id")), hint)
 		if response.StatusCode < http.StatusInternalServerError {
 			return refused{why}
 		}

@@ -7,6 +7,51 @@ import (
 	"testing"
 )
 
+func TestWhatTellsMoreAfterACall(t *testing.T) {
+	t.Parallel()
+	const explains, examines, none = "keyless explain tells more", "keyless doctor tells more", "no token: --token, --key or --client-id"
+	proven := []string{"--token", "x"}
+	for name, c := range map[string]struct {
+		status int
+		args   []string
+		says   []string
+	}{
+		"unproven":                      {401, nil, []string{none, "!" + explains}},
+		"proven, but not good":          {401, proven, []string{explains, "!" + none}},
+		"proven by a header of its own": {401, []string{"--header", "Authorization: Bearer x"}, []string{explains, "!" + none}},
+		"not authorized":                {403, proven, []string{explains}},
+		"refused without a token":       {403, nil, []string{"!" + explains, "!" + none}},
+		"too many":                      {429, proven, []string{explains}},
+		"no such path":                  {404, proven, []string{"!tells more"}},
+		"a store that is away":          {503, proven, []string{examines, "!" + explains}},
+		"an upstream that is away":      {502, nil, []string{examines, "!" + none}},
+		"an upstream that is slow":      {504, proven, []string{examines}},
+		"an open API":                   {200, nil, []string{"!tells more", "!" + none}},
+	} {
+		env := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })
+		_, out, errs := keyless(env, "", append([]string{"call", "/x"}, c.args...)...)
+		t.Log(name)
+		says(t, out+errs, c.says...)
+	}
+}
+
+func TestARefusedTokenTellsHowLongToWait(t *testing.T) {
+	t.Parallel()
+	for wait, want := range map[string]string{
+		"7": "; try again in 7 s", "Wed, 21 Oct 2026 07:28:00 GMT": "; try again at Wed, 21 Oct", "": "!try again",
+	} {
+		env := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			if wait != "" {
+				w.Header().Set("Retry-After", wait)
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, `{"error":"slow_down"}`)
+		})
+		env["KEYLESS_CLIENT_SECRET"] = "s"
+		says(t, must(t, exitRefused, env, "token", "--client-id", "acme/x"), "slow_down", want)
+	}
+}
+
 func TestWhereACallGoes(t *testing.T) {
 	t.Parallel()
 	message := []string{"--message", "Hi", "--model", "m", "--whole"}

@@ -90,7 +90,7 @@ func (t terminal) createOne(ctx context.Context, o *options, k kind, name string
 	if json.Unmarshal(done.raw, &answer) == nil && strings.HasSuffix(name, "/") {
 		name += answer.ID // generated
 	}
-	return t.made(done, k.label(name), o.asJSON)
+	return t.made(done, k.label(name), o.asJSON, g.sealed(ctx))
 }
 
 // clientCreate makes a client application; without --authentication it proves itself by a secret, which is generated.
@@ -252,7 +252,7 @@ func (i items) list(ctx context.Context, t terminal, args []string) error {
 	return t.table(columns, rows)
 }
 
-// create has one generated, and shows it this once.
+// create has one generated, and shows it.
 func (i items) create(ctx context.Context, t terminal, args []string) error {
 	flags, o := t.gatewayFlags()
 	id := flags.String("id", "", "its `id`; default generated")
@@ -293,7 +293,9 @@ func (i items) create(ctx context.Context, t terminal, args []string) error {
 	if err := json.Unmarshal(text, &made); err != nil {
 		return fmt.Errorf("read the admin API's answer: %w", err)
 	}
-	t.say("secret  %s %s: %s  (shown this once)", plain(i.kindOf().label(words[0])), plain(made[i.id]), made["secret"])
+	label := i.kindOf().label(words[0])
+	t.say("secret  %s %s: %s  (%s)", plain(label), plain(made[i.id]), made["secret"],
+		again(label, made[i.id], g.sealed(ctx)))
 	return nil
 }
 

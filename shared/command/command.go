@@ -82,7 +82,8 @@ func run(ctx context.Context, t terminal, args []string) int {
 	t, args, found := t.find(args)
 	switch {
 	case !found:
-		fmt.Fprintf(t.stderr, "keyless: no command %q; keyless help lists them\n", args[0])
+		fmt.Fprintf(t.stderr, "keyless: no command %q;%s keyless help lists them\n", args[0],
+			meant(" did you mean %s?", args[0], namesOf(t.all())))
 		return exitUsage
 	case t.at.run != nil:
 		return t.exit(t.at.run(ctx, t, args))
@@ -90,7 +91,8 @@ func run(ctx context.Context, t terminal, args []string) int {
 		t.helpBelow(t.stdout)
 		return exitOK
 	case len(args) > 0:
-		fmt.Fprintf(t.stderr, "keyless %s: there is no %q\n", t.path, args[0])
+		fmt.Fprintf(t.stderr, "keyless %s: there is no %q%s\n", t.path, args[0],
+			meant("; did you mean %s?", args[0], namesOf(t.at.sub)))
 	}
 	t.helpBelow(t.stderr)
 	return exitUsage
@@ -124,6 +126,14 @@ func (t terminal) all() []command {
 		list = append(list, g.commands...)
 	}
 	return list
+}
+
+func namesOf(commands []command) []string {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 func (t terminal) exit(err error) int {

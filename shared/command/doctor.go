@@ -188,6 +188,10 @@ func (e *examination) store(ctx context.Context, h health, embedded bool) bool {
 			facts = told
 		}
 	}
+	if facts.Note != "" {
+		e.find("store", well, facts.Note, "")
+		return true
+	}
 	e.server(facts)
 	return true
 }

@@ -82,7 +82,15 @@ func (f follower) apply(ctx context.Context) error {
 	if err := registry.RememberApplied(ctx, f.p.Store(), digest); err != nil {
 		return err
 	}
-	return f.report(report, false, false)
+	return f.report(report, false, false, f.sealed(ctx))
+}
+
+// sealed reports of an instance, as the store has it, whether its clients' secrets can be shown again.
+func (f follower) sealed(ctx context.Context) func(instance string) bool {
+	return func(id string) bool {
+		all, err := f.p.Reader.Instances(ctx)
+		return err == nil && all[id] != nil && all[id].SecretStorage != registry.StorageHashed
+	}
 }
 
 // digest names a configuration with its variables filled in, keyed by the master key, for it may hold a weak secret.

@@ -79,6 +79,18 @@ func TestHowTheCommandLineIsMisused(t *testing.T) {
 		says string
 	}{
 		"a command that is none":         {[]string{"aply"}, exitUsage, `no command "aply"`},
+		"a command misspelt":             {[]string{"aply"}, exitUsage, `did you mean apply?`},
+		"a command like no other":        {[]string{"xyzzy"}, exitUsage, `no command "xyzzy"; keyless help`},
+		"a verb misspelt":                {[]string{"client", "lst"}, exitUsage, `did you mean list?`},
+		"a verb of a command that runs":  {[]string{"token", "introspekt"}, exitUsage, `did you mean introspect?`},
+		"a flag misspelt":                {[]string{"apply", "--prun"}, exitUsage, `did you mean --prune?`},
+		"a file without -f":              {[]string{"apply", "gateway.yaml"}, exitUsage, `what is "gateway.yaml"? did you mean -f gateway.yaml?`},
+		"a file beside that of -f":       {[]string{"apply", "-f", "a.yaml", "b.yaml"}, exitUsage, "what is \"b.yaml\"?\n"},
+		"a backup of a gateway by URL":   {[]string{"backup", "-o", "x", "--url", "http://127.0.0.1:1"}, exitUsage, "backup works on the store itself"},
+		"a restore into one by URL":      {[]string{"restore", "x", "--url=http://127.0.0.1:1"}, exitUsage, "restore works on the store itself"},
+		"a rewrap of one by URL":         {[]string{"keys", "rewrap", "-url", "x"}, exitUsage, "keys rewrap works on the store itself"},
+		"a gateway that is not there":    {[]string{"token", "--client-id", "acme/x", "--client-secret", "s", "--url", "http://127.0.0.1:1"}, exitFailed, "is the gateway running there?"},
+		"a call of one that is not":      {[]string{"call", "/v1", "--url", "http://127.0.0.1:1"}, exitFailed, "is the gateway running there?"},
 		"a verb that is none":            {[]string{"client", "destroy"}, exitUsage, `there is no "destroy"`},
 		"no verb":                        {[]string{"client"}, exitUsage, "keyless client list"},
 		"a flag that is none":            {[]string{"diff", "--fast"}, exitUsage, "usage: keyless diff"},

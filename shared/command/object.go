@@ -219,7 +219,7 @@ func set(ctx context.Context, t terminal, args []string) error {
 	if err != nil {
 		return named(err, k.label(id))
 	}
-	return t.made(made, k.label(id), o.asJSON)
+	return t.made(made, k.label(id), o.asJSON, g.sealed(ctx))
 }
 
 // setMembers changes members of an object, or makes one of them where there is none.

@@ -20,8 +20,8 @@ type changed struct {
 	created bool
 }
 
-// made tells of a change, and shows what was generated, which nobody can show again.
-func (t terminal) made(c changed, label string, asJSON bool) error {
+// made tells of a change, and shows what was generated.
+func (t terminal) made(c changed, label string, asJSON bool, sealed func(instance string) bool) error {
 	if asJSON {
 		_, err := t.stdout.Write(c.raw)
 		return err
@@ -37,7 +37,7 @@ func (t terminal) made(c changed, label string, asJSON bool) error {
 	if c.created {
 		what = "created"
 	}
-	t.generated(answer.Generated, false)
+	t.generated(answer.Generated, false, sealed)
 	return t.told(what, label, false)
 }
 

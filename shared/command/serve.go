@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keyless/shared/config"
+	"keyless/shared/console"
 	"keyless/shared/demo"
 	"keyless/shared/platform"
 	"keyless/shared/platform/server"
@@ -27,6 +28,9 @@ type serving struct {
 	URL     string
 	Secrets demo.Secrets // with the demo only
 	empty   bool         // nothing was ever applied
+	away    bool         // the store does not answer yet
+	console string       // where people look at it
+	own     bool         // the store is the embedded one
 	run     func() error
 }
 
@@ -47,13 +51,25 @@ func serve(ctx context.Context, t terminal, args []string) error {
 		return err
 	}
 	fmt.Fprintf(t.stdout, "Keyless Gateway serves %s\n", s.URL)
+	if s.away {
+		fmt.Fprintln(t.stderr, "the store at REDIS_URL does not answer yet; keyless doctor tells more")
+	}
 	switch {
 	case *withDemo:
+		fmt.Fprintf(t.stdout, "console: %s%s\n", s.console, signIn(c))
 		recipe(t.stdout, s.URL, s.Secrets)
 	case s.empty:
 		fmt.Fprintln(t.stdout, "Nothing is configured yet: keyless apply -f gateway.yaml, from this folder")
 	}
 	return s.run()
+}
+
+// signIn is what a person needs who opens the console, "" where that is there.
+func signIn(c config.Config) string {
+	if c.AdminToken != "" {
+		return ""
+	}
+	return " (start with KEYLESS_ADMIN_TOKEN=… to sign in)"
 }
 
 // start listens, opens the store, applies the configuration and wires the functions. Nothing serves before run.
@@ -66,12 +82,13 @@ func start(ctx context.Context, t terminal, c config.Config, withDemo bool) (*se
 		c.PublicURL = config.URLOf(listener.Addr().String(), c.TLSCert != "")
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	own := c.RedisURL == ""
 	c, closeStore, err := embed(ctx, c)
 	if err != nil {
 		cancel()
 		return nil, errors.Join(err, listener.Close())
 	}
-	s := &serving{URL: c.PublicURL}
+	s := &serving{URL: c.PublicURL, console: adminURL(c) + console.Prefix + "/", own: own}
 	ready, err := s.open(ctx, t, c, listener, withDemo)
 	if err != nil {
 		cancel()
@@ -102,7 +119,9 @@ func (s *serving) open(
 	} else {
 		group.Go(func() error { return follower{t, p, p.Config.ConfigFile}.follow(ctx) })
 	}
-	s.empty = errors.Is(p.Reader.Ready(ctx), registry.ErrEmpty)
+	err = p.Reader.Ready(ctx)
+	s.empty = errors.Is(err, registry.ErrEmpty)
+	s.away = err != nil && !s.empty && ctx.Err() == nil
 	h, err := wire(p)
 	if err != nil {
 		return nil, err
@@ -110,7 +129,7 @@ func (s *serving) open(
 	if err := h.serve(ctx, group, p, listener); err != nil {
 		return nil, err
 	}
-	withdraw, err := announce(c)
+	withdraw, err := announce(c, s.own)
 	if err != nil {
 		return nil, err
 	}

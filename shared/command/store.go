@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"keyless/shared/config"
@@ -30,6 +32,7 @@ type running struct {
 	RedisURL  string `json:"redis_url"`
 	PublicURL string `json:"public_url"`
 	Cell      string `json:"cell"`
+	PID       int    `json:"pid"`
 }
 
 // embed starts the embedded store where no REDIS_URL is given, and completes the configuration with it. The clock of the store stops
@@ -80,23 +83,61 @@ func masterKey(folder string) (string, error) {
 	return key, nil
 }
 
-// announce leaves running in the data folder and returns what removes it again.
-func announce(c config.Config) (func(), error) {
+// announce leaves running in the data folder and returns what removes it again. One that serves on a store elsewhere leaves the file
+// of another process that lives alone; the embedded store is the folder's own, so that its process is the one to find.
+func announce(c config.Config, embedded bool) (func(), error) {
 	if c.Data == "" {
 		return func() {}, nil
 	}
-	text, err := json.Marshal(running{c.RedisURL.Reveal(), c.PublicURL, c.Cell})
+	path := filepath.Join(c.Data, serveFile)
+	if !embedded && another(path) {
+		return func() {}, nil
+	}
+	text, err := json.Marshal(running{c.RedisURL.Reveal(), c.PublicURL, c.Cell, os.Getpid()})
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(c.Data, serveFile)
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	return func() { _ = os.Remove(path) }, nil
+	return func() {
+		if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, text) {
+			_ = os.Remove(path)
+		}
+	}, nil
+}
+
+// another reports whether the file at path is that of another process that still serves: there is such a process, and its store
+// answers, for numbers of processes come again.
+func another(path string) bool {
+	text, err := os.ReadFile(path)
+	var r running
+	if err != nil || json.Unmarshal(text, &r) != nil || r.PID <= 0 || r.PID == os.Getpid() {
+		return false
+	}
+	process, err := os.FindProcess(r.PID)
+	if err != nil {
+		return false
+	}
+	err = process.Signal(syscall.Signal(0)) // sends nothing; judges only
+	return (err == nil || errors.Is(err, os.ErrPermission)) && r.answers()
+}
+
+// answers reports whether the store takes connections. Where the URL does not tell a host, it does.
+func (r running) answers() bool {
+	store, err := url.Parse(r.RedisURL)
+	if err != nil {
+		return true
+	}
+	conn, err := net.DialTimeout("tcp", store.Host, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // reach completes the configuration of a command that works on a registry: REDIS_URL as given, else the store of a process that serves
@@ -128,12 +169,8 @@ func reach(c config.Config) (config.Config, error) {
 	if !c.PublicURLSet {
 		c.PublicURL = r.PublicURL
 	}
-	if store, err := url.Parse(r.RedisURL); err == nil {
-		conn, err := net.DialTimeout("tcp", store.Host, time.Second)
-		if err != nil {
-			return c, fmt.Errorf("keyless serve no longer runs on the folder %s, which it did not leave tidy: start it again", c.Data)
-		}
-		_ = conn.Close()
+	if !r.answers() {
+		return c, fmt.Errorf("keyless serve no longer runs on the folder %s, which it did not leave tidy: start it again", c.Data)
 	}
 	return c, nil
 }

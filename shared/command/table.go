@@ -45,9 +45,10 @@ func groups() []group {
 				example: "keyless doctor --template template.yaml"},
 		}},
 		{"Keep it", []command{
-			{name: "backup", arguments: "-o FILE", help: "write the registry, keys and audit trail into one file, ciphertext only", run: backup,
+			{name: "backup", arguments: "-o FILE", run: beside(backup),
+				help:    "write registry, keys and audit trail into one file: names, settings clear, secrets sealed or hashed",
 				example: "keyless backup -o keyless-backup.jsonl"},
-			{name: "restore", arguments: "FILE [--force]", help: "put a backup into the store; tokens issued before no longer hold", run: restore,
+			{name: "restore", arguments: "FILE [--force]", help: "put a backup into the store; tokens issued before no longer hold", run: beside(restore),
 				example: "keyless restore keyless-backup.jsonl"},
 			{name: "version", help: "print the version", run: version, example: "keyless version"},
 			{name: "completion", arguments: "bash|zsh|fish", help: "print what a shell completes words by", run: completion,
@@ -68,6 +69,7 @@ func setCommand() command {
 			"keyless set upstream deepseek protocol=openai base_url=https://api.deepseek.com/v1 'api_keys=${DEEPSEEK_KEY}'\n" +
 			"keyless set api models type=llm base_path=/v1 strip_base_path=true 'upstreams=[{upstream: deepseek}]'\n" +
 			"keyless set api models -f models.yaml\n" +
+			"# maps merge, lists replace, a.b= takes one member away\n" +
 			"# MEMBER= takes a member away, MEMBER=@FILE and MEMBER=@- read its value\n# kinds: " + kindNames()}
 }
 
@@ -91,9 +93,13 @@ func toggles(kindName string, example string) []command {
 // itemCommands are the commands on secrets or keys.
 func itemCommands(i items, name, example string) command {
 	at := "keyless " + i.kind + " " + name
+	shown := "it is shown this once"
+	if i.kind == clientSecrets.kind {
+		shown = "secret show shows it again, unless the instance keeps hashes"
+	}
 	return command{name: name, help: "its " + i.says + "s", sub: []command{
 		{name: "list", arguments: "NAME", help: "list them, without their values", run: i.list, example: at + " list " + example},
-		{name: "create", arguments: "NAME [--id ID]", help: "have one generated; it is shown this once",
+		{name: "create", arguments: "NAME [--id ID]", help: "have one generated; " + shown,
 			run: i.create, example: at + " create " + example},
 		{name: "enable", arguments: "NAME ID", help: "enable one", run: i.status(registry.Enabled), example: at + " enable " + example + " ID"},
 		{name: "disable", arguments: "NAME ID", help: "disable one",
@@ -159,9 +165,9 @@ func keysCommand() command {
 		{name: "revoke", arguments: "--instance ID --kid KID", help: "remove a signing key at once: what it signed holds no longer",
 			run:     keysRevoke,
 			example: "keyless keys revoke --instance acme --kid KID"},
-		{name: "rewrap", help: "seal everything anew that is sealed under an older master key; may be cut and run again", run: keysRewrap,
+		{name: "rewrap", help: "seal everything anew that is sealed under an older master key; may be cut and run again", run: beside(keysRewrap),
 			example: "KEYLESS_MASTER_KEY=$NEW,$OLD keyless keys rewrap"},
-		{name: "refresh", help: "fetch the key sets of foreign issuers anew", run: keysRefresh, example: "keyless keys refresh"},
+		{name: "refresh", help: "fetch the key sets of foreign issuers anew", run: beside(keysRefresh), example: "keyless keys refresh"},
 	}}
 }
 
@@ -192,7 +198,7 @@ func auditCommand() command {
 			example: "keyless audit list --limit 20"},
 		{name: "export", arguments: "[-o FILE] [--after N]", help: "write the trail as JSON Lines",
 			run: auditExport, example: "keyless audit export -o audit.jsonl"},
-		{name: "verify", arguments: "[--expect HEAD]", help: "check every link of the trail; exit code 1 where one is broken", run: auditVerify,
+		{name: "verify", arguments: "[--expect N:HASH]", help: "check every link of the trail; exit code 1 where one is broken", run: auditVerify,
 			example: "keyless audit verify --expect 1042:9f3c…"},
 	}}
 }

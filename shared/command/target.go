@@ -105,7 +105,7 @@ func (t terminal) remote(text string, c config.Config) (*gateway, error) {
 		r.Header.Set("Authorization", "Bearer "+c.AdminToken.Reveal())
 		answer, err := client.Do(r)
 		if err != nil {
-			return nil, fmt.Errorf("call the admin API: %w", err)
+			return nil, unreached("call the admin API", err)
 		}
 		return answer, nil
 	}}, nil

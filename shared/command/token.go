@@ -10,7 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"keyless/shared/config"
@@ -107,7 +109,7 @@ func (c *credentials) post(ctx context.Context, endpoint string, form url.Values
 	r.SetBasicAuth(url.QueryEscape(c.client), url.QueryEscape(c.secret))
 	response, err := direct().Do(r)
 	if err != nil {
-		return nil, answer, fmt.Errorf("call the %s endpoint: %w", endpoint, err)
+		return nil, answer, unreached("call the "+endpoint+" endpoint", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer))
@@ -122,11 +124,32 @@ func (c *credentials) post(ctx context.Context, endpoint string, form url.Values
 		return nil, answer, fmt.Errorf("%s answered %d and is no endpoint of an instance; --url and --instance name it",
 			plain(at), response.StatusCode)
 	}
-	why := fmt.Errorf("%d %s: %s (request %s)", response.StatusCode, plain(answer.Error), plain(answer.Description), plain(answer.RequestID))
+	why := fmt.Errorf("%d %s: %s (request %s)%s", response.StatusCode, plain(answer.Error), plain(answer.Description),
+		plain(answer.RequestID), waitOf(response.Header))
 	if response.StatusCode < http.StatusInternalServerError {
 		return nil, answer, refused{why}
 	}
 	return nil, answer, why
+}
+
+// waitOf tells how long an answer asks to wait (RFC 9110 §10.2.3: seconds, or a time), "" where it does not.
+func waitOf(h http.Header) string {
+	text := h.Get("Retry-After")
+	switch _, err := strconv.ParseUint(text, 10, 32); {
+	case text == "":
+		return ""
+	case err != nil:
+		return "; try again at " + plain(text)
+	}
+	return "; try again in " + text + " s"
+}
+
+// unreached tells of a call that no answer came to.
+func unreached(what string, err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%s: %w: is the gateway running there?", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // direct is a client that follows no redirect: what it sends is for one host.

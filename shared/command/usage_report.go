@@ -72,7 +72,7 @@ func usageOf(ctx context.Context, t terminal, args []string) error {
 		cost += " " + report.Currency
 	}
 	head := append([]string(nil), report.By...)
-	return t.table(append(head, "calls", "errors", "input", "cached", "output", cost, "latency", "first token"), rows)
+	return t.table(append(head, "calls", "errors", "refused", "input", "cached", "output", cost, "latency", "first token"), rows)
 }
 
 // question makes a question that was asked wrongly what it is: an error of usage.
@@ -92,7 +92,7 @@ func usageRow(by []string, row ledger.Row) []string {
 	for _, column := range by {
 		cells = append(cells, names[column])
 	}
-	for _, n := range []int64{row.Calls, row.Errors, row.Input, row.CachedInput, row.Output} {
+	for _, n := range []int64{row.Calls, row.Errors, row.Refused, row.Input, row.CachedInput, row.Output} {
 		cells = append(cells, strconv.FormatInt(n, 10))
 	}
 	return append(cells, ledger.Amount(row.Cost), mean(row.Latency, row.Calls), mean(row.FirstToken, row.FirstTokens))

@@ -85,8 +85,8 @@ func millis(f float64) string {
 var measures = []measure{
 	{"Calls", func(r usageRow) float64 { return float64(r.Calls) }, nil, whole, []part{
 		{"Answered", func(r usageRow) float64 { return float64(r.Calls - r.Errors) }},
-		{"Refused or failed", func(r usageRow) float64 { return float64(r.Errors) }}}, 0},
-	{"Refusals and failures", func(r usageRow) float64 { return float64(r.Errors) }, nil, whole, nil, 0},
+		{"Failed", func(r usageRow) float64 { return float64(r.Errors) }}}, 0},
+	{"Refusals", func(r usageRow) float64 { return float64(r.Refused) }, nil, whole, nil, 0},
 	{"Usage, model tokens", func(r usageRow) float64 { return float64(r.Tokens()) }, nil, whole, []part{
 		{"Input", func(r usageRow) float64 { return float64(r.Input) }}, {"Output", func(r usageRow) float64 { return float64(r.Output) }}}, 0},
 	{"Cost", func(r usageRow) float64 { return float64(r.Cost) }, nil, func(f float64) string { return money(int64(f)) }, nil, 1e6},

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keyless/shared/console"
 )
 
 // cookie is the session's, as it was set last.
@@ -184,5 +186,35 @@ func TestGetChangesNothing(t *testing.T) {
 	}
 	if got := w.api(http.MethodGet, "/groups", ""); !strings.Contains(got, "batch") || w.get("/").status != http.StatusOK {
 		t.Errorf("a GET changed something: %s", got)
+	}
+}
+
+func TestSignInWithoutAnyCredentialSaysHowToTurnItOn(t *testing.T) {
+	t.Parallel()
+	off := newWorld(t, func(o *console.Options) {
+		o.API = http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+			answer.WriteHeader(http.StatusNotFound)
+			_, _ = answer.Write([]byte(`{"status": 404, "code": "admin_off", "detail": "There is no admin API here"}`))
+		})
+	})
+	for _, at := range []string{"/sign-in", "/consumers"} {
+		got := off.get(at).body
+		if !strings.Contains(got, "There is no admin API here. Set KEYLESS_ADMIN_TOKEN") || strings.Contains(got, `name="token"`) {
+			t.Errorf("%s: got %s", at, got)
+		}
+	}
+	if got := newWorld(t).get("/sign-in").body; strings.Contains(got, "no admin API") || !strings.Contains(got, `name="token"`) {
+		t.Errorf("with a credential: got %s", got)
+	}
+}
+
+func TestOverviewAndAuditTrailSayWhatTheyMean(t *testing.T) {
+	t.Parallel()
+	w := signedIn(t)
+	if got := w.get("/").body; !strings.Contains(got, "store healthy") {
+		t.Errorf("the overview: %s", got)
+	}
+	if got := w.get("/audit").body; strings.Contains(got, "<td> <b>") {
+		t.Errorf("an entry without an object has an empty name: %s", got)
 	}
 }

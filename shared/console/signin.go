@@ -26,6 +26,7 @@ type signInPage struct {
 	To       string // where to go afterwards
 	Says     string
 	Provider string // "": none
+	Off      bool   // no credential at all opens the admin API
 }
 
 // askToSignIn shows the sign-in page in place of another, or says that it must be loaded anew.
@@ -45,8 +46,20 @@ func (v *visit) signInPage(to, says string, status int) answer {
 	shown := signInPage{To: to, Says: says}
 	if v.c.provider != nil {
 		shown.Provider = v.c.provider.host()
+	} else if off := v.adminOff(); off != "" {
+		shown.Says, shown.Off = off+". Set KEYLESS_ADMIN_TOKEN, 16 random characters or more, and start the gateway anew.", true
 	}
 	return answer{status: status, page: "signin", title: "Sign in", data: shown}
+}
+
+// adminOff says why nobody can sign in; "" where somebody can, or where the store cannot tell. It asks without a credential.
+func (v *visit) adminOff() string {
+	_, err := v.api(http.MethodGet, "/whoami", nil)
+	var p *problem
+	if errors.As(err, &p) && p.Code == "admin_off" {
+		return strings.TrimSuffix(p.Detail, ".")
+	}
+	return ""
 }
 
 // anonymous is the session of the form, which other tabs with the same form may share.

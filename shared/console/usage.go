@@ -32,6 +32,7 @@ type usageRow struct {
 
 	Calls       int64 `json:"calls"`
 	Errors      int64 `json:"errors"`
+	Refused     int64 `json:"refused"`
 	Input       int64 `json:"input"`
 	Output      int64 `json:"output"`
 	CachedInput int64 `json:"cached_input"`
@@ -63,7 +64,7 @@ func mean(sum, n int64) int64 {
 // add sums up.
 func (r *usageRow) add(o usageRow) {
 	for _, at := range []struct{ sum, n *int64 }{
-		{&r.Calls, &o.Calls}, {&r.Errors, &o.Errors}, {&r.Input, &o.Input}, {&r.Output, &o.Output}, {&r.CachedInput, &o.CachedInput},
+		{&r.Calls, &o.Calls}, {&r.Errors, &o.Errors}, {&r.Refused, &o.Refused}, {&r.Input, &o.Input}, {&r.Output, &o.Output}, {&r.CachedInput, &o.CachedInput},
 		{&r.Cost, &o.Cost}, {&r.Latency, &o.Latency}, {&r.FirstToken, &o.FirstToken}, {&r.FirstTokens, &o.FirstTokens},
 	} {
 		*at.sum += *at.n

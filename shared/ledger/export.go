@@ -17,14 +17,14 @@ func WriteRows(w io.Writer, by []string, rows []Row) error {
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
 	_ = out.Write(append(slices.Clone(by), // an error shows at Flush
-		calls, failures, input, cachedInput, output, reasoning, images, cost, latency, firstToken, firstTokens))
+		calls, failures, refusals, input, cachedInput, output, reasoning, images, cost, latency, firstToken, firstTokens))
 	for _, r := range rows {
 		n := names{r.Day, r.Consumer, r.API, r.Upstream, r.Model}
 		var line []string
 		for _, column := range by {
 			line = append(line, cell(*n.of(column)))
 		}
-		for _, count := range []int64{r.Calls, r.Errors, r.Input, r.CachedInput, r.Output, r.Reasoning, r.Images} {
+		for _, count := range []int64{r.Calls, r.Errors, r.Refused, r.Input, r.CachedInput, r.Output, r.Reasoning, r.Images} {
 			line = append(line, strconv.FormatInt(count, 10))
 		}
 		line = append(line, Amount(r.Cost))

@@ -14,7 +14,7 @@ import (
 func TestWriteRows(t *testing.T) {
 	t.Parallel()
 	rows := []ledger.Row{
-		{Day: "2026-11-25", Model: `=cmd|' /C calc'!A0`, Counts: ledger.Counts{Calls: 2, Errors: 1, Input: 3,
+		{Day: "2026-11-25", Model: `=cmd|' /C calc'!A0`, Counts: ledger.Counts{Calls: 2, Errors: 1, Refused: 7, Input: 3,
 			CachedInput: 1, Output: 4, Reasoning: 2, Images: 5, Cost: 1234500, Latency: 9, FirstToken: 8, FirstTokens: 1}},
 		{Day: "2026-11-26", Model: "a,\"b\"\nc", Counts: ledger.Counts{Cost: 1}},
 	}
@@ -22,10 +22,10 @@ func TestWriteRows(t *testing.T) {
 	if err := ledger.WriteRows(&out, []string{"day", "model"}, rows); err != nil {
 		t.Fatal(err)
 	}
-	want := "day,model,calls,errors,input,cached_input,output,reasoning,images,cost,latency_ms,first_token_ms," +
+	want := "day,model,calls,errors,refused,input,cached_input,output,reasoning,images,cost,latency_ms,first_token_ms," +
 		"first_tokens\r\n" +
-		"2026-11-25,'=cmd|' /C calc'!A0,2,1,3,1,4,2,5,1.2345,9,8,1\r\n" +
-		"2026-11-26,\"a,\"\"b\"\"\r\nc\",0,0,0,0,0,0,0,0.000001,0,0,0\r\n"
+		"2026-11-25,'=cmd|' /C calc'!A0,2,1,7,3,1,4,2,5,1.2345,9,8,1\r\n" +
+		"2026-11-26,\"a,\"\"b\"\"\r\nc\",0,0,0,0,0,0,0,0,0.000001,0,0,0\r\n"
 	if out.String() != want {
 		t.Errorf("%q", out.String())
 	}

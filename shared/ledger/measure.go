@@ -37,6 +37,7 @@ type measure struct {
 const (
 	calls       = "calls"
 	failures    = "errors"
+	refusals    = "refused"
 	input       = "input"
 	cachedInput = "cached_input"
 	output      = "output"

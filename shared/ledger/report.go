@@ -52,7 +52,8 @@ type Row struct {
 // Counts are what the calls of a Row add up to.
 type Counts struct {
 	Calls       int64 `json:"calls"`
-	Errors      int64 `json:"errors"` // answered with 400 or more, cut, or timed out
+	Errors      int64 `json:"errors"`  // answered with 400 or more, cut, or timed out
+	Refused     int64 `json:"refused"` // of a proven consumer, by the gateway itself; not among the calls
 	Input       int64 `json:"input"`
 	CachedInput int64 `json:"cached_input"`
 	Output      int64 `json:"output"`
@@ -180,6 +181,8 @@ func (c *Counts) counter(name string) *int64 {
 		return &c.Calls
 	case failures:
 		return &c.Errors
+	case refusals:
+		return &c.Refused
 	case input:
 		return &c.Input
 	case cachedInput:

@@ -63,16 +63,22 @@ type Revocations interface {
 	Revoked(ctx context.Context, digests ...string) ([]bool, error)
 }
 
+// Refusals counts the calls of a proven consumer that the gateway refused. *ledger.Refusals is one.
+type Refusals interface {
+	Refused(ctx context.Context, consumer, api string) error
+}
+
 // Options are the rooms that the proxy calls into.
 type Options struct {
-	Reader  *registry.Reader
-	Gate    *auth.Gate
-	Quota   Admitter
-	Revoked Revocations // for answers of our own, which need no admission
-	Trail   auth.Trail  // nil: refusals are not kept for explain
-	Now     func() time.Time
-	Log     *slog.Logger // alarms only; what belongs to a request goes to its access line
-	MaxBody int64        // what the door can carry, in bytes; 0: 32 MiB
+	Reader   *registry.Reader
+	Gate     *auth.Gate
+	Quota    Admitter
+	Revoked  Revocations // for answers of our own, which need no admission
+	Trail    auth.Trail  // nil: refusals are not kept for explain
+	Refusals Refusals    // nil: they are not counted
+	Now      func() time.Time
+	Log      *slog.Logger // alarms only; what belongs to a request goes to its access line
+	MaxBody  int64        // what the door can carry, in bytes; 0: 32 MiB
 
 	PublicURL string // scheme and host: the base of our instances' issuers; "": no metadata of protected resources
 
@@ -310,6 +316,12 @@ func (p *proxy) keep(c *call) {
 	}
 	if err := c.decision.Keep(c.in.Context(), p.Trail, c.id, record); err != nil {
 		c.note(slog.String("trail", err.Error()))
+	}
+	if p.Refusals == nil || c.decision.Consumer == nil {
+		return
+	}
+	if err := p.Refusals.Refused(c.in.Context(), c.decision.Consumer.Name, c.route.API.Name); err != nil {
+		c.note(slog.String("refusals", err.Error()))
 	}
 }
 

@@ -95,7 +95,22 @@ func Restore(ctx context.Context, store Store, keys *seal.Keys, r io.Reader, o R
 	if err := archive.Open(ctx, d.raw, names, audit); err != nil {
 		return Restored{}, err
 	}
-	return done.recorded(ctx, store, o)
+	if done, err = done.recorded(ctx, store, o); err != nil {
+		return done, err
+	}
+	return done, done.begun(ctx, o)
+}
+
+// begun waits for the second from which tokens hold again, so that whoever is told of the restore can ask for one.
+func (done Restored) begun(ctx context.Context, o RestoreOptions) error {
+	timer := time.NewTimer(done.NotBefore.Sub(clock(o.Now)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // recorded writes the restore into the audit trail.

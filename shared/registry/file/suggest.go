@@ -16,14 +16,14 @@ func (d *decoder) unknown(key *yaml.Node, w where, known []field) {
 		names = append(names, f.key)
 	}
 	meant := ""
-	if near := nearest(key.Value, names); near != "" {
+	if near := Nearest(key.Value, names); near != "" {
 		meant = fmt.Sprintf("did you mean %s? ", near)
 	}
 	d.fault(key.Line, w, "is not a known key; %sknown here: %s", meant, strings.Join(names, ", "))
 }
 
-// nearest returns the name that differs in at most a third of its letters; none where none does.
-func nearest(word string, names []string) string {
+// Nearest returns the name that differs in at most a third of its letters; none where none does.
+func Nearest(word string, names []string) string {
 	best, least := "", len(word)/3+1
 	if len(word) > maxKeyShown {
 		return ""
