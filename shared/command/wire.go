@@ -65,7 +65,8 @@ func wire(p *process.Process) (*handlers, error) {
 		}),
 		proxy: proxy.New(proxy.Options{
 			Reader: p.Reader, Gate: gate, Quota: counts, Revoked: counts, Circuits: proxy.NewCircuits(p.Redis, c.Cell, time.Now), Trail: kept,
-			Refusals: ledger.NewRefusals(p.Redis, c.Cell, time.Now), Lookup: os.LookupEnv, Answers: proxy.NewAnswers(p.Redis, c.Cell), Now: time.Now, Log: p.Log, PublicURL: c.PublicURL,
+			Refusals: ledger.NewRefusals(p.Redis, c.Cell, time.Now),
+			Lookup:   os.LookupEnv, Answers: proxy.NewAnswers(p.Redis, c.Cell), Now: time.Now, Log: p.Log, PublicURL: c.PublicURL,
 		}),
 		admin: console.New(console.Options{
 			API: api, Gateway: console.Straight(0).Do, Keys: p.Keys, PublicURL: c.PublicURL, URL: adminURL(c), Region: c.Region,

@@ -64,7 +64,8 @@ func mean(sum, n int64) int64 {
 // add sums up.
 func (r *usageRow) add(o usageRow) {
 	for _, at := range []struct{ sum, n *int64 }{
-		{&r.Calls, &o.Calls}, {&r.Errors, &o.Errors}, {&r.Refused, &o.Refused}, {&r.Input, &o.Input}, {&r.Output, &o.Output}, {&r.CachedInput, &o.CachedInput},
+		{&r.Calls, &o.Calls}, {&r.Errors, &o.Errors}, {&r.Refused, &o.Refused},
+		{&r.Input, &o.Input}, {&r.Output, &o.Output}, {&r.CachedInput, &o.CachedInput},
 		{&r.Cost, &o.Cost}, {&r.Latency, &o.Latency}, {&r.FirstToken, &o.FirstToken}, {&r.FirstTokens, &o.FirstTokens},
 	} {
 		*at.sum += *at.n
