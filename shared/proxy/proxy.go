@@ -317,7 +317,7 @@ func (p *proxy) keep(c *call) {
 	if err := c.decision.Keep(c.in.Context(), p.Trail, c.id, record); err != nil {
 		c.note(slog.String("trail", err.Error()))
 	}
-	if p.Refusals == nil || c.decision.Consumer == nil {
+	if p.Refusals == nil || c.decision.Consumer == nil || c.route.API == nil { // an API that is gone since the decision has no refusals
 		return
 	}
 	if err := p.Refusals.Refused(c.in.Context(), c.decision.Consumer.Name, c.route.API.Name); err != nil {
