@@ -51,7 +51,7 @@ func serve(ctx context.Context, t terminal, args []string) error {
 		return err
 	}
 	fmt.Fprintf(t.stdout, "Keyless Gateway serves %s\n", s.URL)
-	if s.away {
+	if s.away && t.variable("REDIS_URL") != "" { // the embedded store is here
 		fmt.Fprintln(t.stderr, "the store at REDIS_URL does not answer yet; keyless doctor tells more")
 	}
 	switch {
