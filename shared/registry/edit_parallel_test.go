@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func (b *bureau) addGroup(t *testing.T, name string) {
 // Ten thousand consumers are applied in seconds, and it is told how far it is; a wrong line changes nothing.
 func TestTenThousandConsumers(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
+	if testing.Short() && os.Getenv("KEYLESS_TEST_ALL") == "" {
 		t.Skip("NOT RUN: in a short run")
 	}
 	const count = 10_000
